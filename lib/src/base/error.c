@@ -1,0 +1,93 @@
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* One line, whatever the data that went into it: control characters become '?'. */
+static void make_printable(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < 0x20 || (unsigned char)*text == 0x7f)
+			*text = '?';
+}
+
+int error_set(struct p2h_error *err, enum p2h_code code, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!err)
+		return code;
+	err->code = code;
+	err->sys_errno = 0;
+	va_start(ap, fmt);
+	vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
+	va_end(ap);
+	make_printable(err->msg);
+	return code;
+}
+
+static enum p2h_code code_from_errno(int errnum)
+{
+	switch (errnum) {
+	case ENOMEM:
+		return P2H_NOMEM;
+	case ENOENT:
+	case ENOTDIR:
+		return P2H_NOTFOUND;
+	case EEXIST:
+		return P2H_EXISTS;
+	case EBUSY:
+	case EAGAIN:
+		return P2H_BUSY;
+	case ENOSPC:
+	case EDQUOT:
+		return P2H_NOSPACE;
+	case ESHUTDOWN: /* what a libnbd call gives when the server ended */
+	default:
+		return P2H_IO;
+	}
+}
+
+int error_sys(struct p2h_error *err, int errnum, const char *fmt, ...)
+{
+	enum p2h_code code = code_from_errno(errnum);
+	size_t used;
+	va_list ap;
+
+	if (!err)
+		return code;
+	err->code = code;
+	err->sys_errno = errnum;
+	va_start(ap, fmt);
+	vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
+	va_end(ap);
+	used = strlen(err->msg);
+	snprintf(err->msg + used, sizeof(err->msg) - used, ": %s", strerror(errnum));
+	make_printable(err->msg);
+	return code;
+}
+
+int error_prefix(struct p2h_error *err, int code, const char *fmt, ...)
+{
+	char whole[sizeof(err->msg)];
+	size_t used;
+	va_list ap;
+
+	if (!err)
+		return code;
+	va_start(ap, fmt);
+	vsnprintf(whole, sizeof(whole), fmt, ap);
+	va_end(ap);
+	used = strlen(whole);
+	snprintf(whole + used, sizeof(whole) - used, ": %s", err->msg);
+	make_printable(whole);
+	memcpy(err->msg, whole, sizeof(whole));
+	return code;
+}
+
+int error_nomem(struct p2h_error *err)
+{
+	return error_set(err, P2H_NOMEM, "out of memory");
+}

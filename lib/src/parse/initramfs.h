@@ -1,0 +1,32 @@
+/*
+ * initramfs.h - what an initramfs holds (kernel Documentation/driver-api/early-userspace/buffer-format.rst)
+ *
+ * A sequence of cpio archives (newc), each plain or compressed (gzip, xz, lzma, bzip2, lz4, lzop, zstd), with NUL padding in between:
+ * early microcode cpio first, then the main one, then what was appended. Read with libarchive from memory; bounds: 2 GiB unpacked,
+ * 200,000 members (then P2H_UNSUPPORTED).
+ */
+#ifndef P2H_PARSE_INITRAMFS_H
+#define P2H_PARSE_INITRAMFS_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+enum initramfs_kind { INITRAMFS_UNKNOWN, INITRAMFS_TOOLS /* Debian, Ubuntu */, INITRAMFS_DRACUT, INITRAMFS_MKINITRD /* Red Hat 5 and older, nash */ };
+
+struct initramfs {
+	enum initramfs_kind kind;
+	bool systemd;             /* holds usr/lib/systemd/systemd (dracut with systemd) */
+	bool init;                /* holds /init */
+	size_t archives;          /* how many cpio archives */
+	uint64_t unpacked;        /* bytes of file content */
+	struct strlist members;   /* paths without leading "./" or "/" */
+	struct strlist modules;   /* names of all *.ko* members, with '_', sorted, distinct */
+	struct strlist versions;  /* distinct names below lib/modules/ or usr/lib/modules/ */
+	struct strlist conf_name; /* small text members that carry identity: files in conf/conf.d and etc/cmdline.d, conf/param.conf, conf/initramfs.conf, cryptroot/crypttab, etc/fstab ... */
+	struct strlist conf_text; /* content of each, same index */
+};
+int initramfs_parse(const void *data, size_t len, struct initramfs *ret, struct p2h_error *err);
+void initramfs_done(struct initramfs *i);
+bool initramfs_has_module(const struct initramfs *i, const char *name); /* '-' and '_' equal */
+
+#endif

@@ -1,0 +1,28 @@
+/* kmodules.h - the index files of /lib/modules/VERSION, as text: modules.dep, modules.builtin, modules.alias (kmod) */
+#ifndef P2H_PARSE_KMODULES_H
+#define P2H_PARSE_KMODULES_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+/* "kernel/drivers/net/xen-netfront.ko.xz" -> "xen_netfront"; written to name (size bytes, cut if longer). */
+void kmodule_name(const char *path, char *name, size_t size);
+
+struct kmodule {
+	char *name;          /* with '_' */
+	char *path;          /* relative to the modules directory */
+	struct strlist deps; /* paths, as listed */
+};
+/* modules.dep, sorted by name */
+struct kmodules {
+	struct kmodule *item;
+	size_t len;
+};
+int kmodules_parse_dep(const char *text, size_t len, struct kmodules *ret, struct p2h_error *err);
+void kmodules_done(struct kmodules *m);
+const struct kmodule *kmodules_find(const struct kmodules *m, const char *name); /* '-' and '_' are equal; NULL if absent */
+
+/* modules.builtin (one path a line) to names appended to *ret. */
+int kmodules_parse_builtin(const char *text, size_t len, struct strlist *ret, struct p2h_error *err);
+
+#endif
