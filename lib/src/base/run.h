@@ -17,9 +17,19 @@ int run_start(const char *const *argv, const char *package, int out_fd, int err_
 	      struct p2h_error *err);
 
 /*
+ * The same for a server: listen_fd, a socket that listens already, is passed the way systemd does it (descriptor 3,
+ * LISTEN_FDS and LISTEN_PID), so that a client need not wait until the server is up. Its standard output is /dev/null.
+ */
+int run_start_listening(const char *const *argv, const char *package, int listen_fd, int err_fd, pid_t *ret,
+			struct p2h_error *err);
+
+/*
  * Runs argv to its end; out (may be NULL) takes its standard output. Its exit status goes to *ret_status when that is
  * not NULL; otherwise a status other than 0 is P2H_TOOL with the last line of its standard error.
  */
 int run_program(const char *const *argv, const char *package, struct buf *out, int *ret_status, struct p2h_error *err);
+
+/* Cuts trailing white space off text and returns its last line: what a program said about its failure. */
+const char *run_last_line(char *text);
 
 #endif
