@@ -21,6 +21,9 @@ void transaction_close(struct transaction *t); /* NULL is allowed */
 /* The writable view; owned by the transaction. Its size is that of `under`. */
 struct disk *transaction_disk(struct transaction *t);
 
+/* The disk that was given at opening. */
+struct disk *transaction_under(struct transaction *t);
+
 /* The byte ranges that differ from `under` in fact, sorted (whole blocks, the last one cut at the disk's end). */
 int transaction_changes(struct transaction *t, struct ranges *ret, struct p2h_error *err);
 
