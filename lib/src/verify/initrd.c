@@ -1,0 +1,241 @@
+/* The initramfs and what it can drive: initramfs, initramfs-drivers. */
+#include "verify/context.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+#define INITRD_LIMIT (1u << 30)
+
+/* Kernels unpack only what they were configured for. */
+static void judge_packing(struct judgement *j, const char *path, const struct buf *file)
+{
+	static const struct {
+		const char *magic;
+		size_t len;
+		const char *name, *option;
+	} kinds[] = {
+		{"\x1f\x8b", 2, "gzip", "RD_GZIP"},     {"\xfd" "7zXZ", 5, "xz", "RD_XZ"},
+		{"\x28\xb5\x2f\xfd", 4, "zstd", "RD_ZSTD"}, {"\x02\x21\x4c\x18", 4, "lz4", "RD_LZ4"},
+		{"BZh", 3, "bzip2", "RD_BZIP2"},        {"\x5d\x00\x00", 3, "lzma", "RD_LZMA"},
+		{"\x89LZO", 4, "lzo", "RD_LZO"},
+	};
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (file->len > kinds[i].len && !memcmp(file->data, kinds[i].magic, kinds[i].len) &&
+		    kernel_config(j->v, kinds[i].option) == 'n')
+			judge(j, VERIFY_FAIL, "%s is packed with %s, and %s is built without CONFIG_%s", path, kinds[i].name,
+			      j->v->kernel.release, kinds[i].option);
+}
+
+static void add_all(struct strlist *to, const struct strlist *from)
+{
+	for (size_t i = 0; i < from->len; i++)
+		strlist_add(to, from->item[i]);
+	to->failed |= from->failed;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t a = strlen(text), b = strlen(end);
+
+	return a >= b && !strcmp(text + a - b, end);
+}
+
+/* What udev's rule files mean for the names of network interfaces, when the card's driver is loaded here. */
+static bool renames_net(const struct initramfs *i)
+{
+	for (size_t k = 0; k < i->members.len; k++)
+		if (ends_with(i->members.item[k], "/80-net-setup-link.rules") ||
+		    ends_with(i->members.item[k], "/80-net-name-slot.rules"))
+			return true;
+	return false;
+}
+
+/* Reads one initrd file; adds its module names and versions. */
+static bool judge_file(struct judgement *j, const char *name, struct strlist *versions, bool *init)
+{
+	struct verify *v = j->v;
+	CLEANUP_FREE char *path = grub_path(v, &v->boot, name);
+	CLEANUP(initramfs_done) struct initramfs parsed = {0};
+	CLEANUP(buf_done) struct buf file = {0};
+	struct p2h_error e = {0};
+
+	if (!path)
+		return false;
+	if (fs_read(v->boot.fs, path, INITRD_LIMIT, &file, &e) ||
+	    initramfs_parse(file.data ? file.data : "", file.len, &parsed, &e)) {
+		judge_error(j, &e, path);
+		return false;
+	}
+	judge_packing(j, path, &file);
+	add_all(&v->initrd_modules, &parsed.modules);
+	add_all(versions, &parsed.versions);
+	v->nomem |= v->initrd_modules.failed || versions->failed;
+	*init |= parsed.init;
+	v->initrd_renames_net |= renames_net(&parsed);
+	judge(j, VERIFY_PASS, "%s: %zu archives, %zu modules", path, parsed.archives, parsed.modules.len);
+	return true;
+}
+
+static void judge_initrds(struct judgement *j)
+{
+	struct verify *v = j->v;
+	CLEANUP(strlist_done) struct strlist versions = {0};
+	const struct strlist *files = &v->entry->initrd;
+	bool init = false, readable = true;
+
+	for (size_t i = 0; i < files->len && !v->nomem; i++)
+		readable &= judge_file(j, files->item[i], &versions, &init);
+	if (!readable || v->nomem)
+		return;
+	v->initrd_ok = true;
+	strlist_sort(&v->initrd_modules);
+	if (!init && !cmdline_get(v, "rdinit", (char[64]){0}, 64))
+		judge(j, VERIFY_FAIL, "no /init in %s", files->item[files->len - 1]);
+	if (v->initrd_modules.len && !strlist_has(&versions, v->kernel.release))
+		judge(j, VERIFY_FAIL, "its modules are for %s, the kernel is %s", versions.len ? versions.item[0] : "no version",
+		      v->kernel.release);
+}
+
+/* Without an initramfs the kernel itself finds the root: it knows device names and PARTUUID=, and does not wait. */
+static void judge_none(struct judgement *j)
+{
+	struct verify *v = j->v;
+	char root[256] = "";
+
+	cmdline_get(v, "root", root, sizeof root);
+	if (!strncmp(root, "UUID=", 5) || !strncmp(root, "LABEL=", 6) || !strncmp(root, "/dev/disk/", 10))
+		judge(j, VERIFY_FAIL, "no initramfs, and the kernel alone does not know root=%s", root);
+	else if (!cmdline_has(v, "rootwait") && !cmdline_get(v, "rootdelay", (char[16]){0}, 16))
+		judge(j, VERIFY_WARN, "no initramfs and no rootwait: a disk that appears late is missed");
+	judge(j, VERIFY_PASS, "none; root=%s", root);
+}
+
+void step_initramfs(struct verify *v)
+{
+	static const char what[] = "the initramfs of the default entry";
+	struct judgement j = {.v = v};
+
+	if (!v->entry || !v->boot.volume || !v->kernel_ok) {
+		verify_skip(v, "initramfs", what, "there is no kernel");
+		return;
+	}
+	v->initrd_given = v->entry->initrd.len > 0;
+	if (v->initrd_given) {
+		judge_initrds(&j);
+	} else {
+		judge_none(&j);
+		v->initrd_ok = true;
+	}
+	judgement_add(&j, "initramfs", what);
+}
+
+/* ---- initramfs-drivers ---- */
+
+static bool in_initrd(const struct verify *v, const char *name)
+{
+	struct initramfs all = {.modules = v->initrd_modules};
+
+	return initramfs_has_module(&all, name);
+}
+
+/* Is the driver usable before the root is mounted? why: the reason if it is not. */
+static bool driver_ready(const struct verify *v, const char *name, char *why, size_t size)
+{
+	const struct kmodule *m;
+
+	if (module_builtin(v, name))
+		return true;
+	if (!in_initrd(v, name)) {
+		snprintf(why, size, "%s", name);
+		return false;
+	}
+	m = v->dep_ok ? kmodules_find(&v->modules, name) : NULL;
+	for (size_t i = 0; m && i < m->deps.len; i++) {
+		char dep[64];
+
+		kmodule_name(m->deps.item[i], dep, sizeof dep);
+		if (module_builtin(v, dep) || in_initrd(v, dep))
+			continue;
+		snprintf(why, size, "%s (for %s)", dep, name);
+		return false;
+	}
+	return true;
+}
+
+static void judge_driver(struct judgement *j, const char *name, const char *for_what)
+{
+	char why[160];
+
+	if (driver_ready(j->v, name, why, sizeof why))
+		judge(j, VERIFY_PASS, "%s", name);
+	else
+		judge(j, VERIFY_FAIL, "%s has no %s, which %s needs", j->v->initrd_given ? "the initramfs" : "the kernel", why,
+		      for_what);
+}
+
+static void judge_xen(struct judgement *j)
+{
+	struct verify *v = j->v;
+
+	judge_driver(j, "xen_blkfront", "xen-hvm");
+	/* A module in some kernels; elsewhere part of PVHVM support and in no list. */
+	if (v->dep_ok && kmodules_find(&v->modules, "xen_platform_pci"))
+		judge_driver(j, "xen_platform_pci", "xen-hvm");
+	else if (v->config.len && !module_builtin(v, "xen_platform_pci") && kernel_config(v, "XEN_PVHVM") != 'y' &&
+		 kernel_config(v, "XEN_PVHVM_GUEST") != 'y')
+		judge(j, VERIFY_FAIL, "%s is built without Xen PVHVM support, which xen-hvm needs", v->kernel.release);
+}
+
+/* ext4.ko serves the older ones where the kernel is configured so, and today's always serve ext3. */
+static bool ext4_serves(const struct verify *v, const char *type)
+{
+	if (!v->config.len)
+		return true;
+	if (kernel_config(v, "EXT4_USE_FOR_EXT23") == 'y')
+		return true;
+	if (!strcmp(type, "ext3"))
+		return !kernel_older(v, 4, 3, 0);
+	return kernel_config(v, "EXT4_USE_FOR_EXT2") == 'y';
+}
+
+static void judge_root_driver(struct judgement *j)
+{
+	struct verify *v = j->v;
+	const struct fs_info *info = fs_info(v->guest->fs);
+	const char *type = *v->root->content ? v->root->content : info->type;
+	char why[160];
+
+	if ((!strcmp(type, "ext2") || !strcmp(type, "ext3")) && !driver_ready(v, type, why, sizeof why) &&
+	    ext4_serves(v, type))
+		type = "ext4";
+	judge_driver(j, type, "the root file system");
+	/* Loaded by a soft dependency, which modules.dep does not show. */
+	if (!strcmp(type, "ext4") && strlist_has(&info->features, "metadata_csum") && v->dep_ok &&
+	    kmodules_find(&v->modules, "crc32c_generic") && !module_builtin(v, "crc32c_intel") && !in_initrd(v, "crc32c_generic") &&
+	    !in_initrd(v, "crc32c_intel"))
+		judge(j, VERIFY_FAIL, "the initramfs has no crc32c_generic, which the root file system (metadata_csum) needs");
+}
+
+void step_initramfs_drivers(struct verify *v)
+{
+	static const char what[] = "drivers for the root disk before it is mounted";
+	struct judgement j = {.v = v};
+
+	if (!v->kernel_ok || !v->initrd_ok) {
+		verify_skip(v, "initramfs-drivers", what, v->kernel_ok ? "the initramfs is not readable" : "there is no kernel");
+		return;
+	}
+	if (v->targets & TARGET_XEN_HVM)
+		judge_xen(&j);
+	if (v->targets & TARGET_NITRO)
+		judge_driver(&j, "nvme", "nitro");
+	if (v->targets & TARGET_KVM) {
+		judge_driver(&j, "virtio_blk", "kvm");
+		judge_driver(&j, "virtio_pci", "kvm");
+	}
+	judge_root_driver(&j);
+	judgement_add(&j, "initramfs-drivers", what);
+}

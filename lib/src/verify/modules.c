@@ -1,0 +1,322 @@
+/* The kernel's module tree in the guest: modules, network-driver. */
+#include "verify/context.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+#define INDEX_LIMIT (16u << 20)
+#define INDEX_MAGIC "\xb0\x07\xf4\x57" /* kmod: libkmod/libkmod-index.c */
+#define PROGRAM_LIMIT (64u << 20)
+#define MODPROBE_FILES 500u
+
+/* A module file, split for going through the tree directory by directory. */
+struct module_file {
+	const char *path;
+	size_t dir_len;
+};
+
+void modules_load(struct verify *v)
+{
+	CLEANUP(buf_done) struct buf dep = {0}, builtin = {0};
+	struct p2h_error e = {0};
+	char path[128];
+	int rc;
+
+	if (asprintf(&v->modules_dir, "/lib/modules/%s", v->kernel.release) < 0) {
+		v->modules_dir = NULL;
+		v->nomem = true;
+		return;
+	}
+	snprintf(path, sizeof path, "%s/modules.dep", v->modules_dir);
+	rc = fs_read(v->guest->fs, path, INDEX_LIMIT, &dep, &e);
+	if (rc == 0)
+		rc = kmodules_parse_dep(dep.data ? dep.data : "", dep.len, &v->modules, &e);
+	v->dep_ok = rc == 0;
+	v->nomem |= rc == P2H_NOMEM;
+	snprintf(path, sizeof path, "%s/modules.builtin", v->modules_dir);
+	rc = fs_read(v->guest->fs, path, INDEX_LIMIT, &builtin, &e);
+	if (rc == 0)
+		rc = kmodules_parse_builtin(builtin.data ? builtin.data : "", builtin.len, &v->builtin, &e);
+	v->builtin_ok = rc == 0;
+	v->nomem |= rc == P2H_NOMEM;
+}
+
+/* The option that builds a driver in; kernels' modules.builtin does not always exist. */
+static const char *driver_option(const char *name)
+{
+	static const char *const options[][2] = {
+		{"xen_blkfront", "XEN_BLKDEV_FRONTEND"},
+		{"xen_netfront", "XEN_NETDEV_FRONTEND"},
+		{"xen_platform_pci", "XEN_PLATFORM_PCI"},
+		{"nvme", "BLK_DEV_NVME"},
+		{"virtio_blk", "VIRTIO_BLK"},
+		{"virtio_pci", "VIRTIO_PCI"},
+		{"virtio_net", "VIRTIO_NET"},
+		{"ena", "ENA_ETHERNET"},
+		{"ext4", "EXT4_FS"},
+		{"ext3", "EXT3_FS"},
+		{"ext2", "EXT2_FS"},
+		{"xfs", "XFS_FS"},
+		{"btrfs", "BTRFS_FS"},
+		{"jfs", "JFS_FS"},
+		{"reiserfs", "REISERFS_FS"},
+		{"vfat", "VFAT_FS"},
+	};
+
+	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+		if (!strcmp(options[i][0], name))
+			return options[i][1];
+	return NULL;
+}
+
+bool module_builtin(const struct verify *v, const char *name)
+{
+	const char *option = driver_option(name);
+
+	return strlist_has(&v->builtin, name) || (option && kernel_config(v, option) == 'y');
+}
+
+/* ---- modules ---- */
+
+static int compare_files(const void *a, const void *b)
+{
+	const struct module_file *x = a, *y = b;
+	size_t shorter = x->dir_len < y->dir_len ? x->dir_len : y->dir_len;
+	int order = strncmp(x->path, y->path, shorter);
+
+	if (order)
+		return order;
+	if (x->dir_len != y->dir_len)
+		return x->dir_len < y->dir_len ? -1 : 1;
+	return strcmp(x->path + x->dir_len, y->path + y->dir_len);
+}
+
+static int compare_name(const void *key, const void *item)
+{
+	return strcmp(key, *(char *const *)item);
+}
+
+/* Reads each directory once: a stat by path for thousands of modules would take longer than the rest of verify. */
+static void judge_files(struct judgement *j)
+{
+	struct verify *v = j->v;
+	CLEANUP_FREE struct module_file *file = calloc(v->modules.len + 1, sizeof *file);
+	CLEANUP(strlist_done) struct strlist names = {0};
+	const struct module_file *dir = NULL;
+
+	if (!file) {
+		v->nomem = true;
+		return;
+	}
+	for (size_t i = 0; i < v->modules.len; i++) {
+		const char *path = v->modules.item[i].path, *slash = strrchr(path, '/');
+
+		file[i] = (struct module_file){path, slash ? (size_t)(slash - path) + 1 : 0};
+	}
+	qsort(file, v->modules.len, sizeof *file, compare_files);
+	for (size_t i = 0; i < v->modules.len && !v->nomem; i++) {
+		const struct module_file *f = &file[i];
+
+		if (!dir || dir->dir_len != f->dir_len || strncmp(dir->path, f->path, f->dir_len)) {
+			CLEANUP_FREE char *path = NULL;
+
+			strlist_done(&names);
+			if (asprintf(&path, "%s%s%.*s", *f->path == '/' ? "" : v->modules_dir, *f->path == '/' ? "" : "/",
+				     (int)f->dir_len, f->path) < 0) {
+				path = NULL;
+				v->nomem = true;
+				return;
+			}
+			if (fs_list(v->guest->fs, path, &names, NULL))
+				strlist_done(&names);
+			v->nomem |= names.failed;
+			dir = f;
+		}
+		if (!names.len || !bsearch(f->path + f->dir_len, names.item, names.len, sizeof *names.item, compare_name))
+			judge(j, VERIFY_FAIL, "%s/%s is missing", v->modules_dir, f->path);
+	}
+}
+
+/* Old module-init-tools read modules.dep, kmod the .bin index beside it. */
+static bool guest_has_kmod(struct verify *v)
+{
+	static const char *const names[] = {"/sbin/modprobe", "/usr/sbin/modprobe", "/bin/modprobe"};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		CLEANUP_FREE char *real = NULL;
+		size_t len;
+
+		if (fs_realpath(v->guest->fs, names[i], &real, NULL))
+			continue;
+		len = strlen(real);
+		return len >= 5 && !strcmp(real + len - 5, "/kmod");
+	}
+	return true;
+}
+
+static void judge_index(struct judgement *j)
+{
+	struct verify *v = j->v;
+	enum verify_result bad = guest_has_kmod(v) ? VERIFY_FAIL : VERIFY_WARN;
+	struct fs_file *f = NULL;
+	uint8_t magic[4] = {0};
+	size_t got = 0;
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/modules.dep.bin", v->modules_dir);
+	if (fs_open(v->guest->fs, path, &f, NULL)) {
+		judge(j, bad, "%s is missing: run depmod", path);
+		return;
+	}
+	if (fs_pread(f, magic, 0, sizeof magic, &got, NULL))
+		got = 0;
+	fs_file_close(f, NULL);
+	if (got < sizeof magic || memcmp(magic, INDEX_MAGIC, sizeof magic))
+		judge(j, bad, "%s is no module index: run depmod", path);
+}
+
+/* Does the guest's modprobe, or the libkmod it uses, link a library that unpacks such modules? */
+static bool modprobe_links(struct verify *v, const char *library)
+{
+	CLEANUP(elf_done) struct elf_facts program = {0}, kmod = {0};
+	CLEANUP(buf_done) struct buf file = {0};
+	CLEANUP_FREE char *path = NULL;
+	const struct elf_facts *both[] = {&program, &kmod};
+
+	if (fs_read(v->guest->fs, "/sbin/modprobe", PROGRAM_LIMIT, &file, NULL) ||
+	    elf_parse(file.data ? file.data : "", file.len, &program, NULL))
+		return true; /* nothing to judge by */
+	for (size_t i = 0; i < program.needed.len; i++)
+		if (!path && !strncmp(program.needed.item[i], "libkmod.so", 10))
+			path = library_find(v, program.needed.item[i], program.bits, &kmod);
+	for (size_t k = 0; k < 2; k++)
+		for (size_t i = 0; i < both[k]->needed.len; i++)
+			if (!strncmp(both[k]->needed.item[i], library, strlen(library)))
+				return true;
+	return false;
+}
+
+static void judge_compression(struct judgement *j)
+{
+	static const char *const kinds[][2] = {{".ko.xz", "liblzma.so"}, {".ko.zst", "libzstd.so"}, {".ko.gz", "libz.so"}};
+	struct verify *v = j->v;
+
+	for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+		bool used = false;
+
+		for (size_t i = 0; i < v->modules.len && !used; i++) {
+			const char *path = v->modules.item[i].path;
+			size_t len = strlen(path), end = strlen(kinds[k][0]);
+
+			used = len > end && !strcmp(path + len - end, kinds[k][0]);
+		}
+		if (used && !modprobe_links(v, kinds[k][1]))
+			judge(j, VERIFY_WARN, "modules are compressed (%s), which the guest's modprobe may not read",
+			      kinds[k][0]);
+	}
+}
+
+void step_modules(struct verify *v)
+{
+	struct judgement j = {.v = v};
+
+	if (!v->kernel_ok) {
+		verify_skip(v, "modules", "the kernel's modules", "there is no kernel");
+		return;
+	}
+	if (kernel_config(v, "MODULES") == 'n') {
+		judge(&j, VERIFY_PASS, "%s is built without modules", v->kernel.release);
+	} else if (!fs_is_dir(v->guest->fs, v->modules_dir)) {
+		judge(&j, VERIFY_FAIL, "there is no %s", v->modules_dir);
+	} else if (!v->dep_ok) {
+		judge(&j, VERIFY_FAIL, "%s/modules.dep is missing or unreadable", v->modules_dir);
+	} else {
+		judge_files(&j);
+		judge_index(&j);
+		judge_compression(&j);
+		judge(&j, VERIFY_PASS, "%s: %zu modules, all there", v->modules_dir, v->modules.len);
+	}
+	judgement_add(&j, "modules", "the kernel's modules");
+}
+
+/* ---- network-driver ---- */
+
+/* "blacklist ena", "install ena /bin/true": the module is there but is never loaded. ret: "blacklist", "install" or NULL. */
+static const char *blocked_by(const char *text, const char *module)
+{
+	const char *found = NULL;
+
+	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+		char verb[16], name[64], command[64] = "", plain[64];
+
+		if (sscanf(line, "%*[ \t]%15[a-z]%*[ \t]%63[^ \t\n]%*[ \t]%63[^ \t\n]", verb, name, command) < 2 &&
+		    sscanf(line, "%15[a-z]%*[ \t]%63[^ \t\n]%*[ \t]%63[^ \t\n]", verb, name, command) < 2)
+			continue;
+		kmodule_name(name, plain, sizeof plain);
+		if (strcmp(plain, module))
+			continue;
+		if (!strcmp(verb, "blacklist"))
+			found = "blacklisted";
+		else if (!strcmp(verb, "install") && (strstr(command, "/true") || strstr(command, "/false") ||
+						      !strcmp(command, ":")))
+			found = "disabled by an install line";
+	}
+	return found;
+}
+
+static void judge_blocked(struct judgement *j, const char *module)
+{
+	static const char *const dirs[] = {"/etc/modprobe.d", "/lib/modprobe.d", "/etc/modprobe.conf"};
+	struct verify *v = j->v;
+
+	for (size_t d = 0; d < sizeof dirs / sizeof *dirs; d++) {
+		CLEANUP(strlist_done) struct strlist names = {0};
+
+		if (fs_is_dir(v->guest->fs, dirs[d])) {
+			if (fs_list(v->guest->fs, dirs[d], &names, NULL))
+				continue;
+		} else {
+			strlist_add(&names, "");
+		}
+		for (size_t i = 0; i < names.len && i < MODPROBE_FILES; i++) {
+			CLEANUP(buf_done) struct buf text = {0};
+			const char *how, *name = names.item[i];
+			char path[512];
+
+			snprintf(path, sizeof path, "%s%s%.400s", dirs[d], *name ? "/" : "", name);
+			if (!guest_text(v, path, &text) || !text.len)
+				continue;
+			how = blocked_by(text.data, module);
+			if (how)
+				judge(j, VERIFY_FAIL, "%s is %s in %s", module, how, path);
+		}
+	}
+}
+
+void step_network_driver(struct verify *v)
+{
+	static const char what[] = "drivers for the target's network cards";
+	struct judgement j = {.v = v};
+
+	if (!v->kernel_ok) {
+		verify_skip(v, "network-driver", what, "there is no kernel");
+		return;
+	}
+	for (size_t i = 0; i < TARGETS; i++) {
+		const struct target_facts *t = &target_table[i];
+
+		if (!(v->targets & t->target))
+			continue;
+		if (module_builtin(v, t->net)) {
+			judge(&j, VERIFY_PASS, "%s (built in)", t->net);
+		} else if (v->dep_ok && kmodules_find(&v->modules, t->net)) {
+			judge_blocked(&j, t->net);
+			judge(&j, VERIFY_PASS, "%s", t->net);
+		} else {
+			judge(&j, VERIFY_FAIL, "%s has no %s, which %s needs", v->kernel.release, t->net, t->name);
+		}
+	}
+	judgement_add(&j, "network-driver", what);
+}

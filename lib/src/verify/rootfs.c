@@ -1,0 +1,98 @@
+/* The root file system as the kernel and GRUB meet it: root, file-system. */
+#include "verify/context.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+void step_root(struct verify *v)
+{
+	static const char what[] = "root= of the command line";
+	struct judgement j = {.v = v};
+	const struct volume *volume = NULL;
+	char root[256], why[320] = "";
+
+	if (!v->entry) {
+		verify_skip(v, "root", what, "no entry to boot is known");
+		return;
+	}
+	if (!cmdline_get(v, "root", root, sizeof root)) {
+		judge(&j, VERIFY_FAIL, "the default entry has no root=");
+		judgement_add(&j, "root", what);
+		return;
+	}
+	switch (device_find(v, root, &volume, why, sizeof why)) {
+	case DEVICE_FITS:
+		break;
+	case DEVICE_OPAQUE:
+		judge(&j, VERIFY_WARN, "root=%s cannot be told from outside: %s", root, why);
+		break;
+	default:
+		judge(&j, VERIFY_FAIL, "root=: %s", why);
+	}
+	if (volume && volume->number != v->root->number && judgement_result(&j) == VERIFY_PASS)
+		judge(&j, VERIFY_FAIL, "root=%s is volume %u, the system is on volume %u", root, volume->number,
+		      v->root->number);
+	judge(&j, VERIFY_PASS, "root=%s is volume %u (%s)", root, v->root->number, v->root->content);
+	judgement_add(&j, "root", what);
+}
+
+/* Features that GRUB 2 refuses ("unknown filesystem"), checked with 2.06. */
+static void judge_grub_features(struct judgement *j, const struct fs_info *info, unsigned number)
+{
+	static const char *const unknown[] = {"inline_data", "ea_inode", "casefold"};
+
+	for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
+		if (strlist_has(&info->features, unknown[i]))
+			judge(j, VERIFY_FAIL, "GRUB cannot read volume %u: feature %s", number, unknown[i]);
+}
+
+/* Features that stop a mount for writing, and the kernel that brought them (Documentation/filesystems/ext4, e2fsprogs' ext4(5)). */
+static void judge_kernel_features(struct judgement *j, const struct fs_info *info, unsigned number)
+{
+	static const struct {
+		const char *name;
+		unsigned version[2];
+	} since[] = {
+		{"metadata_csum", {3, 6}}, {"bigalloc", {3, 2}},   {"inline_data", {3, 8}},       {"encrypt", {4, 1}},
+		{"project", {4, 5}},       {"ea_inode", {4, 13}},  {"metadata_csum_seed", {4, 4}}, {"large_dir", {4, 13}},
+		{"casefold", {5, 2}},      {"verity", {5, 4}},
+	};
+
+	for (size_t i = 0; i < sizeof since / sizeof *since; i++)
+		if (strlist_has(&info->features, since[i].name) && kernel_older(j->v, since[i].version[0], since[i].version[1], 0))
+			judge(j, VERIFY_FAIL, "volume %u has the feature %s, which Linux knows from %u.%u; %s boots", number,
+			      since[i].name, since[i].version[0], since[i].version[1], j->v->kernel.release);
+}
+
+static void judge_state(struct judgement *j, const struct fs_info *info, unsigned number, bool for_grub)
+{
+	if (info->has_errors)
+		judge(j, VERIFY_FAIL, "volume %u is marked as having errors: run e2fsck", number);
+	if (info->needs_recovery)
+		judge(j, VERIFY_WARN, "volume %u has a journal to replay%s", number,
+		      for_grub ? ", which GRUB does not do" : "");
+	if (info->not_clean)
+		judge(j, VERIFY_WARN, "volume %u was not unmounted cleanly", number);
+}
+
+void step_file_system(struct verify *v)
+{
+	const struct fs_info *root = fs_info(v->guest->fs);
+	const struct grub_view *grub = v->boot.own ? &v->boot : &v->grub;
+	struct judgement j = {.v = v};
+	bool shared = !grub->own || grub->volume->number == v->root->number;
+
+	judge_state(&j, root, v->root->number, shared);
+	judge_kernel_features(&j, root, v->root->number);
+	if (shared) {
+		judge_grub_features(&j, root, v->root->number);
+	} else {
+		judge_state(&j, fs_info(grub->own), grub->volume->number, true);
+		judge_kernel_features(&j, fs_info(grub->own), grub->volume->number);
+		judge_grub_features(&j, fs_info(grub->own), grub->volume->number);
+	}
+	judge(&j, VERIFY_PASS, "%s %s, clean", root->type, root->uuid);
+	judgement_add(&j, "file-system", "state and features of the file systems");
+}
