@@ -77,7 +77,7 @@ int fs_dir_open(const char *host_path, struct fs **ret, struct p2h_error *err);
 
 /*
  * Several file systems as one tree: root at "/", others attached by fs_mount_add at a path of the root. Takes over the file systems given
- * (also closes them). fs_space and fs_info are those of the root; fs_space_at asks for the one that holds a path.
+ * (also closes them), except when it fails. fs_space and fs_info are those of the root; fs_space_at asks for the one that holds a path.
  */
 int fs_mount_open(struct fs *root, struct fs **ret, struct p2h_error *err);
 int fs_mount_add(struct fs *mount, const char *path, struct fs *child, struct p2h_error *err);
@@ -140,6 +140,7 @@ int fs_link(struct fs *fs, const char *existing, const char *path, struct p2h_er
 int fs_rename(struct fs *fs, const char *from, const char *to, struct p2h_error *err); /* P2H_EXISTS if `to` is taken */
 int fs_unlink(struct fs *fs, const char *path, struct p2h_error *err); /* a file, link or empty directory */
 int fs_set_meta(struct fs *fs, const char *path, const struct fs_meta *meta, struct p2h_error *err); /* not following */
+/* Not following. Replaces a value; name is at most 255 bytes, value at most 64 KiB (the file system may hold less: P2H_NOSPACE). */
 int fs_set_xattr(struct fs *fs, const char *path, const char *name, const void *value, size_t len, struct p2h_error *err);
 int fs_sync(struct fs *fs, struct p2h_error *err);
 
