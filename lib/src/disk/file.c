@@ -257,7 +257,7 @@ static int prepare(const char *path, unsigned flags, struct image_file *image, s
 
 	if (flags & DISK_WRITE)
 		code = reopen_for_writing(path, image, err);
-	if (code || image->is_device)
+	if (code)
 		return code;
 	return flags & DISK_WRITE ? image_lock_take(image->fd, path, err)
 				  : image_lock_check(image->fd, path, false, err);

@@ -1,5 +1,12 @@
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "disk/backends.h"
 
@@ -15,15 +22,70 @@ static bool is_locked(int fd, int byte)
 	return !fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK;
 }
 
+/* Does this process have the file open? */
+static bool process_has(const char *pid, const struct stat *file)
+{
+	char path[300];
+	struct dirent *e;
+	bool found = false;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%.20s/fd", pid);
+	dir = opendir(path);
+	while (dir && !found && (e = readdir(dir))) {
+		struct stat st;
+
+		found = isdigit((unsigned char)e->d_name[0]) && !fstatat(dirfd(dir), e->d_name, &st, 0) &&
+			st.st_dev == file->st_dev && st.st_ino == file->st_ino;
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/* A lock of this kind has no owner to ask for: so, who has the file open? "process 4711 (qemu-system-x86)". */
+static void name_user(int fd, char *ret, size_t size)
+{
+	struct dirent *e;
+	struct stat st;
+	DIR *dir = fstat(fd, &st) ? NULL : opendir("/proc");
+
+	snprintf(ret, size, "another process");
+	while (dir && (e = readdir(dir))) {
+		char path[300], comm[32] = "?";
+		FILE *f;
+
+		if (!isdigit((unsigned char)e->d_name[0]) || atoi(e->d_name) == getpid() || !process_has(e->d_name, &st))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%.20s/comm", e->d_name);
+		f = fopen(path, "re");
+		if (f && fgets(comm, sizeof(comm), f))
+			comm[strcspn(comm, "\n")] = '\0';
+		if (f)
+			fclose(f);
+		snprintf(ret, size, "process %.20s (%s)", e->d_name, comm);
+		break;
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static int busy(int fd, const char *name, const char *how, struct p2h_error *err)
+{
+	char user[96];
+
+	name_user(fd, user, sizeof(user));
+	return error_set(err, P2H_BUSY, "%s: in use: %s holds it %s, as a running QEMU guest does", name, user, how);
+}
+
 int image_lock_check(int fd, const char *name, bool for_write, struct p2h_error *err)
 {
 	if (is_locked(fd, LOCK_USED + PERM_WRITE) || is_locked(fd, LOCK_USED + PERM_RESIZE))
-		return error_set(err, P2H_BUSY, "%s: another process holds it open for writing (a running QEMU guest?)",
-				 name);
+		return busy(fd, name, "open for writing", err);
 	if (is_locked(fd, LOCK_UNSHARED + PERM_CONSISTENT_READ))
-		return error_set(err, P2H_BUSY, "%s: another process holds it locked against reading", name);
+		return busy(fd, name, "locked against reading", err);
 	if (for_write && (is_locked(fd, LOCK_UNSHARED + PERM_WRITE) || is_locked(fd, LOCK_UNSHARED + PERM_RESIZE)))
-		return error_set(err, P2H_BUSY, "%s: another process holds it locked against writing", name);
+		return busy(fd, name, "locked against writing", err);
 	return 0;
 }
 

@@ -29,7 +29,7 @@ int disk_open(const char *path, const char *format, unsigned flags, struct disk 
 	if (!strcmp(format, "raw"))
 		return file_open(path, flags, ret, err);
 	/* qemu-nbd takes locks of its own when it writes; a reader is started without, see nbd.c. */
-	if (!image.is_device && !(flags & DISK_WRITE))
+	if (!(flags & DISK_WRITE))
 		code = image_lock_check(image.fd, path, false, err);
 	return code ? code : nbd_open(path, format, image.is_device, flags, ret, err);
 }
