@@ -39,4 +39,106 @@ struct p2h_error {
 	char msg[480];
 };
 
+/* ---- what to do ---- */
+
+enum p2h_layout {
+	P2H_LAYOUT_AUTO,      /* new output: partition; in place on a device: flat; in place on a file: partition where that is cheap */
+	P2H_LAYOUT_PARTITION, /* MBR and one partition, the file system moved by 1 MiB */
+	P2H_LAYOUT_FLAT,      /* the file system stays at sector 0 */
+	P2H_LAYOUT_KEEP,      /* the image is partitioned already */
+};
+
+/* Machines that the result must boot on; bits. */
+#define P2H_TARGET_XEN_HVM 1u
+#define P2H_TARGET_NITRO 2u
+#define P2H_TARGET_KVM 4u
+
+/*
+ * Called with the number of the step that begins, of how many, what it is, and within it bytes done of total (0: not known). A non-zero
+ * return value cancels before the point of no return: P2H_REFUSED, nothing is written.
+ */
+typedef int (*p2h_progress)(void *arg, unsigned step, unsigned steps, const char *what, uint64_t done, uint64_t total);
+
+/* Zero-initialised gives the defaults; strings are borrowed for as long as the job lives. Lists end with NULL and may be NULL. */
+struct p2h_options {
+	const char *donor;         /* image, block device or directory; NULL: none (inspect, verify, kernel "guest") */
+	const char *input_format;  /* QEMU's name; NULL: detected */
+	const char *output;        /* new file or block device; NULL with in_place or for a dry run */
+	const char *output_format; /* "raw" or "qcow2"; NULL: the source's if it is one of these, else qcow2 */
+	bool in_place;
+	const char *undo_file;     /* in place; NULL: SOURCE.pv2hvm-undo */
+	bool force;                /* replace an existing output file; write to a device that holds signatures */
+	enum p2h_layout layout;
+	unsigned targets;          /* 0: xen-hvm and nitro */
+	const char *kernel;        /* "donor", "guest" or a version; NULL: "donor" */
+	int root;                  /* number of the root's partition; 0 with root_given false: found by content */
+	bool root_given;
+	const char *const *skip;   /* rules not to run */
+	const char *const *allow;  /* findings that do not block */
+	const char *const *cmdline_add, *const *cmdline_remove;
+	p2h_progress progress;
+	void *progress_arg;
+};
+
+/* ---- a conversion, stage by stage; each stage needs the one before ---- */
+
+struct p2h_job;
+
+/* What became of a job, for the caller's exit status and last line. */
+enum p2h_outcome {
+	P2H_OUTCOME_OPEN,     /* not decided yet */
+	P2H_OUTCOME_NOTHING,  /* boots as HVM already: nothing to do */
+	P2H_OUTCOME_REFUSED,  /* a finding blocks */
+	P2H_OUTCOME_UNFIT,    /* verification failed */
+	P2H_OUTCOME_READY,    /* may be committed */
+	P2H_OUTCOME_DONE,     /* committed */
+};
+
+enum p2h_format { P2H_TEXT, P2H_JSON };
+
+/* Opens source and donor (read-only) and checks output and use by others. The options are copied, what they point to is not. */
+P2H_API int p2h_open(const char *source, const struct p2h_options *options, struct p2h_job **ret, struct p2h_error *err);
+
+/* Reads guest and donor; verifies the source as it is, to see whether there is anything to do. */
+P2H_API int p2h_inspect(struct p2h_job *job, struct p2h_error *err);
+
+/* Decides what to do. Blocking findings: P2H_REFUSED, the report has them all. */
+P2H_API int p2h_plan(struct p2h_job *job, struct p2h_error *err);
+
+/* Carries the plan out on the transaction, in memory. */
+P2H_API int p2h_apply(struct p2h_job *job, struct p2h_error *err);
+
+/* Reads the transaction's result the way a BIOS would. P2H_VERIFY: it would not boot. */
+P2H_API int p2h_verify(struct p2h_job *job, struct p2h_error *err);
+
+/* Writes the output. Only here is anything of the user's written. */
+P2H_API int p2h_commit(struct p2h_job *job, struct p2h_error *err);
+
+/* All stages in order; commits unless dry_run. Nothing to do: returns 0 with that outcome. */
+P2H_API int p2h_convert(struct p2h_job *job, bool dry_run, struct p2h_error *err);
+
+P2H_API enum p2h_outcome p2h_outcome(const struct p2h_job *job);
+
+/* The report of what has been done so far, after a refusal too. *ret is the caller's, to be freed with free(). */
+P2H_API int p2h_report(struct p2h_job *job, enum p2h_format format, char **ret, struct p2h_error *err);
+
+P2H_API void p2h_close(struct p2h_job *job); /* NULL is allowed; what is not committed is dropped */
+
+/* ---- for themselves ---- */
+
+/* Would this image boot? *ret_passed tells; the report says why, step by step. */
+P2H_API int p2h_verify_image(const char *image, const struct p2h_options *options, enum p2h_format format, bool *ret_passed,
+			     char **ret_report, struct p2h_error *err);
+
+/* Puts an in-place conversion back, byte for byte. undo_file NULL: IMAGE.pv2hvm-undo. Uses input_format and force. */
+P2H_API int p2h_undo(const char *image, const struct p2h_options *options, struct p2h_error *err);
+
+/* The rules as text: all, one line each, or one in full. P2H_NOTFOUND: no such rule. */
+P2H_API int p2h_rules(const char *id, char **ret, struct p2h_error *err);
+
+/* "xen-hvm,nitro" to bits; 0: not understood. */
+P2H_API unsigned p2h_targets_parse(const char *list);
+
+P2H_API const char *p2h_version(void);
+
 #endif

@@ -1,0 +1,45 @@
+/* cli.h - what the subcommands share */
+#ifndef PV2HVM_CLI_H
+#define PV2HVM_CLI_H
+
+#include <pv2hvm.h>
+
+enum exit_status { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_REFUSED = 3, EXIT_UNFIT = 4 };
+
+#define LIST_MAX 64
+
+/* The command line, read. Lists end with NULL. */
+struct cli {
+	struct p2h_options options;
+	const char *argument[LIST_MAX + 1]; /* positional */
+	int arguments;
+	const char *report[LIST_MAX + 1], *skip[LIST_MAX + 1], *allow[LIST_MAX + 1], *add[LIST_MAX + 1], *remove[LIST_MAX + 1];
+	bool dry_run, json, quiet, machine_readable;
+	int verbose;
+	enum { PROGRESS_AUTO, PROGRESS_ALWAYS, PROGRESS_NEVER } progress;
+};
+
+/* A subcommand; `accepts` holds the short letters (see options.c) of the options it knows. */
+struct command {
+	const char *name, *usage, *summary, *accepts;
+	int min_arguments, max_arguments;
+	int (*run)(struct cli *cli);
+};
+
+extern const struct command command_convert, command_inspect, command_verify, command_undo, command_rules;
+
+/* Fills cli from argv (argv[0] is the subcommand); EXIT_USAGE after telling why, or EXIT_DONE. */
+int cli_parse(const struct command *command, int argc, char **argv, struct cli *cli);
+void cli_help(const struct command *command);
+
+/* "pv2hvm: <message>" on stderr; the exit status that belongs to the error. */
+int cli_fail(const struct p2h_error *err);
+
+/* Installs the progress callback that the options ask for, and handlers that make it cancel on SIGINT, SIGTERM and SIGHUP. */
+void cli_progress(struct cli *cli);
+void cli_progress_end(void); /* ends an unfinished line on the terminal */
+
+/* Writes every --report, and the one for stdout. */
+int cli_reports(const struct cli *cli, struct p2h_job *job, bool on_stdout);
+
+#endif

@@ -1,0 +1,172 @@
+/* convert.c - pv2hvm convert, inspect: a job and its reports */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli.h"
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t n = strlen(text), m = strlen(end);
+
+	return n > m && !strcmp(text + n - m, end);
+}
+
+static int write_file(const char *name, const char *text)
+{
+	FILE *f = fopen(name, "w");
+
+	if (!f || fputs(text, f) == EOF || fclose(f) == EOF) {
+		fprintf(stderr, "pv2hvm: report %s: %s\n", name, strerror(errno));
+		return EXIT_FAILED;
+	}
+	return EXIT_DONE;
+}
+
+static int one_report(struct p2h_job *job, enum p2h_format format, const char *name)
+{
+	struct p2h_error err;
+	char *text = NULL;
+	int rc;
+
+	if (p2h_report(job, format, &text, &err))
+		return cli_fail(&err);
+	if (name)
+		rc = write_file(name, text);
+	else
+		rc = fputs(text, stdout) == EOF || fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
+	free(text);
+	return rc;
+}
+
+int cli_reports(const struct cli *c, struct p2h_job *job, bool on_stdout)
+{
+	int rc = EXIT_DONE;
+
+	cli_progress_end();
+	for (const char *const *name = c->report; *name && !rc; name++)
+		rc = !strcmp(*name, "-") ? one_report(job, P2H_TEXT, NULL)
+					 : one_report(job, ends_with(*name, ".json") ? P2H_JSON : P2H_TEXT, *name);
+	if (!rc && c->json)
+		rc = one_report(job, P2H_JSON, NULL);
+	else if (!rc && on_stdout)
+		rc = one_report(job, P2H_TEXT, NULL);
+	return rc;
+}
+
+static int check_report_names(const struct cli *c)
+{
+	for (const char *const *name = c->report; *name; name++)
+		if (strcmp(*name, "-") && !ends_with(*name, ".txt") && !ends_with(*name, ".json")) {
+			fprintf(stderr, "pv2hvm: --report %s: the name ends in .txt or .json, or is - for stdout\n", *name);
+			return EXIT_USAGE;
+		}
+	return EXIT_DONE;
+}
+
+/* "guest.raw" -> "guest-hvm.raw", with the suffix of another output format. */
+static char *default_output(const struct cli *c)
+{
+	const char *source = c->argument[0], *slash = strrchr(source, '/'), *dot = strrchr(slash ? slash : source, '.');
+	size_t stem = dot && dot != source && dot[-1] != '/' ? (size_t)(dot - source) : strlen(source);
+	const char *suffix = source + stem;
+	char *name = NULL;
+
+	if (c->options.output_format && *suffix)
+		suffix = !strcmp(c->options.output_format, "raw") ? ".raw" : ".qcow2";
+	return asprintf(&name, "%.*s-hvm%s", (int)stem, source, suffix) < 0 ? NULL : name;
+}
+
+static int name_output(struct cli *c, char **ret_name)
+{
+	struct stat st;
+
+	if (c->options.output || c->options.in_place || c->dry_run)
+		return EXIT_DONE;
+	if (!stat(c->argument[0], &st) && S_ISBLK(st.st_mode)) {
+		fprintf(stderr, "pv2hvm: %s: a device needs an output: -o FILE, or --in-place\n", c->argument[0]);
+		return EXIT_USAGE;
+	}
+	*ret_name = default_output(c);
+	c->options.output = *ret_name;
+	if (*ret_name)
+		return EXIT_DONE;
+	fputs("pv2hvm: out of memory\n", stderr);
+	return EXIT_FAILED;
+}
+
+static void tell_result(const struct cli *c, struct p2h_job *job)
+{
+	const struct p2h_options *o = &c->options;
+
+	if (c->quiet || c->json)
+		return;
+	if (p2h_outcome(job) == P2H_OUTCOME_NOTHING) {
+		printf("%s: boots as HVM already: nothing to do\n", c->argument[0]);
+	} else if (p2h_outcome(job) == P2H_OUTCOME_DONE && o->in_place) {
+		printf("%s: converted in place and verified; `pv2hvm undo %s` puts it back\n", c->argument[0], c->argument[0]);
+	} else if (p2h_outcome(job) == P2H_OUTCOME_DONE) {
+		printf("%s: converted and verified: %s\n", c->argument[0], o->output);
+	}
+}
+
+static int run_convert(struct cli *c)
+{
+	struct p2h_error err = {0};
+	struct p2h_job *job = NULL;
+	char *name = NULL;
+	int rc = check_report_names(c), failed;
+
+	if (rc)
+		return rc;
+	if (!c->options.donor && !(c->options.kernel && !strcmp(c->options.kernel, "guest"))) {
+		fputs("pv2hvm: convert: --donor IMAGE, DEVICE or DIRECTORY is needed (or --kernel guest)\n", stderr);
+		return EXIT_USAGE;
+	}
+	rc = name_output(c, &name);
+	if (rc)
+		return rc;
+	cli_progress(c);
+	if (p2h_open(c->argument[0], &c->options, &job, &err)) {
+		free(name);
+		return cli_fail(&err);
+	}
+	failed = p2h_convert(job, c->dry_run, &err);
+	/* A refusal is explained by its report: all findings, not only the first. */
+	rc = cli_reports(c, job, (c->dry_run || c->verbose) && p2h_outcome(job) != P2H_OUTCOME_NOTHING && !c->quiet);
+	if (failed)
+		rc = cli_fail(&err);
+	else if (!rc)
+		tell_result(c, job);
+	p2h_close(job);
+	free(name);
+	return rc;
+}
+
+static int run_inspect(struct cli *c)
+{
+	struct p2h_error err = {0};
+	struct p2h_job *job = NULL;
+	int rc = check_report_names(c);
+
+	if (rc)
+		return rc;
+	cli_progress(c);
+	if (p2h_open(c->argument[0], &c->options, &job, &err))
+		return cli_fail(&err);
+	rc = p2h_inspect(job, &err) ? cli_fail(&err) : cli_reports(c, job, true);
+	p2h_close(job);
+	return rc;
+}
+
+const struct command command_convert = {
+	"convert", "SOURCE --donor DONOR [-o OUTPUT | --in-place] [OPTIONS]", "make an image boot as HVM",
+	"doFIiufnrltkeRsaADpmjqv", 1, 1, run_convert,
+};
+
+const struct command command_inspect = {
+	"inspect", "IMAGE [--json]", "show what is in an image: layout, distribution, kernels, boot loader",
+	"IrtRepjqv", 1, 1, run_inspect,
+};

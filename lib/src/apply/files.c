@@ -1,0 +1,70 @@
+#include <string.h>
+
+#include "apply/parts.h"
+#include "base/cleanup.h"
+
+void new_meta(struct fs_meta *ret, uint32_t mode, int64_t now)
+{
+	*ret = (struct fs_meta){.mode = mode, .atime = now, .mtime = now};
+}
+
+int make_directories(struct fs *fs, const char *path, int64_t now, struct p2h_error *err)
+{
+	CLEANUP_FREE char *part = strdup(path);
+	struct fs_meta meta;
+	int rc = 0;
+
+	if (!part)
+		return error_nomem(err);
+	new_meta(&meta, 0755, now);
+	for (char *slash = strchr(part + 1, '/');; slash = strchr(slash + 1, '/')) {
+		if (slash)
+			*slash = '\0';
+		if (!fs_is_dir(fs, part))
+			rc = fs_mkdir(fs, part, &meta, err);
+		if (rc || !slash)
+			return rc;
+		*slash = '/';
+	}
+}
+
+static int make_parent(struct fs *fs, const char *path, int64_t now, struct p2h_error *err)
+{
+	CLEANUP_FREE char *parent = strdup(path);
+	char *slash = parent ? strrchr(parent, '/') : NULL;
+
+	if (!parent)
+		return error_nomem(err);
+	if (!slash || slash == parent)
+		return 0;
+	*slash = '\0';
+	return make_directories(fs, parent, now, err);
+}
+
+int apply_file(struct fs *fs, const struct action *a, int64_t now, struct p2h_error *err)
+{
+	struct fs_meta meta;
+	int rc = make_parent(fs, a->path, now, err);
+
+	if (rc)
+		return rc;
+	new_meta(&meta, a->mode, now);
+	return fs_write(fs, a->path, a->after, a->after_len, fs_exists(fs, a->path) ? NULL : &meta, err);
+}
+
+int apply_link(struct fs *fs, const struct action *a, int64_t now, struct p2h_error *err)
+{
+	struct fs_meta meta;
+	struct fs_stat st;
+	int rc = make_parent(fs, a->path, now, err);
+
+	if (!rc && !fs_lstat(fs, a->path, &st, NULL))
+		rc = fs_unlink(fs, a->path, err);
+	new_meta(&meta, 0777, now);
+	return rc ? rc : fs_symlink(fs, a->after, a->path, &meta, err);
+}
+
+int apply_remove(struct fs *fs, const struct action *a, struct p2h_error *err)
+{
+	return fs_unlink(fs, a->path, err);
+}

@@ -1,0 +1,214 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "inspect/drivers.h"
+#include "inspect/parts.h"
+#include "inspect/tree.h"
+#include "parse/initramfs.h"
+#include "parse/textconf.h"
+
+#define MAX_INITRAMFS (1024u * 1024 * 1024)
+
+/* Can this kernel be taken? NULL: yes; else why not. */
+static const char *unfit(struct arena *a, struct fs *fs, const struct facts_kernel *k)
+{
+	CLEANUP(buf_done) struct buf dep = {0};
+
+	if (!k->hvm)
+		return k->why_not;
+	if (!*k->initrd)
+		return "it has no initramfs in /boot";
+	if (!*k->modules)
+		return arena_printf(a, "its modules are missing: no /lib/modules/%s", k->release);
+	buf_printf(&dep, "%s/modules.dep", k->modules);
+	if (dep.failed || !fs_exists(fs, dep.data))
+		return arena_printf(a, "its modules have no index: no /lib/modules/%s/modules.dep", k->release);
+	return NULL;
+}
+
+static void choose(struct facts *f, struct fs *fs, const char *wanted)
+{
+	struct facts_donor *d = &f->donor;
+	const char *where = d->from_guest ? "the guest" : "the donor";
+	const char *why = NULL;
+
+	d->chosen = (struct facts_kernel){.release = "", .image = "", .initrd = "", .config = "", .system_map = "", .modules = ""};
+	for (size_t i = 0; i < d->kernels.len; i++) {
+		const struct facts_kernel *k = &d->kernels.item[i];
+		const char *no;
+
+		if (wanted && strcmp(k->release, wanted))
+			continue;
+		no = unfit(&f->arena, fs, k);
+		if (!no) {
+			d->chosen = *k;
+			return;
+		}
+		if (!why)
+			why = arena_printf(&f->arena, "kernel %s of %s cannot be used: %s", k->release, where, no);
+	}
+	if (why)
+		d->chosen.why_not = why;
+	else if (wanted)
+		d->chosen.why_not = arena_printf(&f->arena, "%s has no kernel %s in /boot", where, wanted);
+	else
+		d->chosen.why_not = arena_printf(&f->arena, "%s has no kernel (/boot/vmlinuz-*)", where);
+}
+
+struct count {
+	struct fs *donor, *guest;
+	const char *from, *to;
+	uint32_t block;
+	struct facts_tree *tree;
+};
+
+static bool same_link(const struct count *c, const char *from, const char *to)
+{
+	CLEANUP_FREE char *a = NULL, *b = NULL;
+
+	return !fs_readlink(c->donor, from, &a, NULL) && !fs_readlink(c->guest, to, &b, NULL) && !strcmp(a, b);
+}
+
+static bool same_entry(const struct count *c, const char *from, const char *to, const struct fs_stat *st)
+{
+	struct fs_stat there;
+
+	if (fs_lstat(c->guest, to, &there, NULL) || there.mode != st->mode)
+		return false;
+	if (S_ISLNK(st->mode))
+		return same_link(c, from, to);
+	return !S_ISREG(st->mode) || (there.size == st->size && there.mtime == st->mtime);
+}
+
+static void count_entry(const struct count *c, const struct fs_stat *st)
+{
+	uint64_t blocks = (st->size + c->block - 1) / c->block;
+
+	if (S_ISDIR(st->mode)) {
+		c->tree->directories++;
+		c->tree->blocks += blocks ? blocks : 1;
+	} else if (S_ISLNK(st->mode)) {
+		c->tree->links++;
+		c->tree->blocks += st->size >= 60 ? 1 : 0;
+	} else {
+		c->tree->files++;
+		c->tree->bytes += st->size;
+		/* Indirect blocks of a block map: one a quarter of the block size in blocks, and their own parents. */
+		c->tree->blocks += blocks + (blocks > 12 ? blocks / (c->block / 4) + 3 : 0);
+	}
+}
+
+static int count_one(void *arg, const char *relative, const struct fs_stat *st, struct p2h_error *err)
+{
+	const struct count *c = arg;
+	CLEANUP(buf_done) struct buf from = {0}, to = {0};
+
+	count_entry(c, st);
+	if (!c->tree->present)
+		return 0;
+	buf_printf(&from, "%s/%s", c->from, relative);
+	buf_printf(&to, "%s/%s", c->to, relative);
+	if (from.failed || to.failed)
+		return error_nomem(err);
+	c->tree->present = same_entry(c, from.data, to.data, st);
+	return 0;
+}
+
+static int count_trees(struct guest *guest, struct guest *donor, struct facts *f, struct p2h_error *err)
+{
+	const struct facts_kernel *k = &f->donor.chosen;
+	const char *const boot[] = {k->image, k->initrd, k->config, k->system_map};
+	CLEANUP(buf_done) struct buf to = {0};
+	struct count c = {donor->fs, guest->fs, k->modules, NULL, f->block_size, &f->donor.modules};
+
+	buf_printf(&to, "/lib/modules/%s", k->release);
+	if (to.failed)
+		return error_nomem(err);
+	c.to = to.data;
+	c.tree->present = true;
+	f->donor.boot.present = true;
+	for (size_t i = 0; i < 4; i++) {
+		struct count one = {donor->fs, guest->fs, "", "", f->boot_space.block_size, &f->donor.boot};
+		struct fs_stat st;
+		int rc;
+
+		/* A config or map that lies in the modules directory comes with it. */
+		if (strncmp(boot[i], "/boot/", 6))
+			continue;
+		rc = fs_stat(donor->fs, boot[i], &st, err);
+		if (!rc)
+			rc = count_one(&one, boot[i] + 1, &st, err);
+		if (rc)
+			return rc;
+	}
+	return tree_walk(donor->fs, k->modules, count_one, &c, err);
+}
+
+static int read_initramfs(struct guest *donor, struct facts *f, struct p2h_error *err)
+{
+	static const char *const kind[] = {"unknown", "initramfs-tools", "dracut", "mkinitrd"};
+	struct facts_donor *d = &f->donor;
+	CLEANUP(buf_done) struct buf data = {0};
+	CLEANUP(initramfs_done) struct initramfs archive = {0};
+	struct p2h_error why = {0};
+	int rc = fs_read(donor->fs, d->chosen.initrd, MAX_INITRAMFS, &data, err);
+
+	if (rc)
+		return rc;
+	rc = initramfs_parse(data.data, data.len, &archive, &why);
+	if (rc == P2H_NOMEM)
+		return error_nomem(err);
+	if (rc) {
+		d->initramfs_error = arena_strdup(&f->arena, why.msg);
+		return 0;
+	}
+	d->initramfs_read = true;
+	d->initramfs_kind = kind[archive.kind];
+	for (size_t t = 0; !rc && t < DRIVERS_TARGETS; t++)
+		rc = drivers_missing(donor->fs, d->chosen.modules, d->chosen.config, &archive, t, f->root_type, &d->missing[t], err);
+	return rc;
+}
+
+static void read_config(struct guest *donor, struct facts *f)
+{
+	CLEANUP(buf_done) struct buf config = {0};
+
+	f->donor.config_ia32 = '?';
+	if (*f->donor.chosen.config && !fs_read(donor->fs, f->donor.chosen.config, MAX_INITRAMFS, &config, NULL))
+		f->donor.config_ia32 = kconfig_get(config.data, config.len, "IA32_EMULATION");
+}
+
+int read_donor(struct guest *guest, struct guest *donor, const char *kernel, struct facts *f, struct p2h_error *err)
+{
+	struct facts_donor *d = &f->donor;
+	CLEANUP(buf_done) struct buf text = {0};
+	int rc = 0;
+
+	d->given = true;
+	d->initramfs_error = d->initramfs_kind = d->os_name = "";
+	d->from_guest = donor == guest;
+	if (d->from_guest)
+		d->kernels = f->kernels;
+	else
+		rc = read_kernels(donor->fs, &f->arena, &d->kernels, err);
+	if (rc)
+		return error_prefix(err, rc, "donor");
+	if (kernel && (!strcmp(kernel, "donor") || !strcmp(kernel, "guest")))
+		kernel = NULL;
+	if (!fs_read(donor->fs, "/etc/os-release", 65536, &text, NULL)) {
+		CLEANUP_FREE char *name = assignment_get(text.data, text.len, "PRETTY_NAME", NULL);
+
+		d->os_name = arena_strdup(&f->arena, name ? name : "");
+	}
+	choose(f, donor->fs, kernel);
+	if (f->arena.failed)
+		return error_nomem(err);
+	if (!*d->chosen.release)
+		return 0;
+	read_config(donor, f);
+	rc = count_trees(guest, donor, f, err);
+	if (!rc)
+		rc = read_initramfs(donor, f, err);
+	return rc ? error_prefix(err, rc, "donor") : 0;
+}

@@ -1,0 +1,128 @@
+/*
+ * facts.h - everything the plan needs to know of guest, donor and host tools, as plain data
+ *
+ * Filled by inspect/, read by plan/ and report/. Nothing in it points into an image; strings belong to the arena and are
+ * never NULL unless said so.
+ */
+#ifndef P2H_INSPECT_FACTS_H
+#define P2H_INSPECT_FACTS_H
+
+#include "base/arena.h"
+#include "inspect/guest.h"
+
+enum init_kind { INIT_UNKNOWN, INIT_SYSTEMD, INIT_UPSTART, INIT_SYSVINIT, INIT_BUSYBOX };
+
+/* A small file that rules look at. */
+struct facts_file {
+	const char *path;
+	bool is_link;
+	const char *target; /* of a link, else "" */
+	const char *text;   /* of a regular file (also behind a link), with a NUL behind it; "" if unreadable */
+	size_t len;
+	uint32_t mode;      /* permission bits */
+};
+
+struct facts_kernel {
+	const char *release;
+	const char *image;      /* /boot/vmlinuz-... */
+	const char *config;     /* "" if absent, as the following ones */
+	const char *system_map;
+	const char *initrd;
+	const char *modules;    /* directory with every link resolved */
+	bool hvm;               /* a BIOS boot loader can start it and it is no PV-only kernel */
+	bool is_64bit;
+	const char *why_not;    /* when !hvm */
+};
+
+struct facts_kernels {
+	struct facts_kernel *item;
+	size_t len;
+};
+
+/* The kernel tree to be taken: what it costs in the guest's own block size. */
+struct facts_tree {
+	uint64_t files, directories, links;
+	uint64_t bytes;       /* of file content */
+	uint64_t blocks;      /* of the guest's root file system, directories and mapping blocks included */
+	bool present;         /* the guest has the same tree already: names, sizes, modes and times agree */
+};
+
+struct facts_donor {
+	bool given;
+	const char *name;           /* as the user named it */
+	const char *os_name;
+	struct facts_kernels kernels;
+	struct facts_kernel chosen; /* release "" when none fits; why_not says why */
+	bool from_guest;            /* --kernel guest */
+	struct facts_tree boot, modules;
+	bool initramfs_read;        /* chosen's initramfs was understood */
+	const char *initramfs_error;
+	const char *initramfs_kind; /* "initramfs-tools", "dracut", ... */
+	struct strlist missing[3];  /* drivers that neither initramfs nor kernel has: by target xen-hvm, nitro, kvm */
+	char config_ia32;           /* kconfig_get(IA32_EMULATION), '?' without a config file */
+};
+
+/* What GRUB 2 on this host gives, made for this guest. */
+struct facts_host {
+	const char *grub_version;
+	const char *platform_dir;    /* of the host: .../i386-pc */
+	struct strlist platform;     /* names of the files to be copied */
+	uint64_t platform_blocks;
+	const uint8_t *boot_img;     /* 512 bytes */
+	const uint8_t *core;         /* padded to whole sectors */
+	size_t core_len;
+};
+
+/* What boots today. */
+struct facts_boot {
+	const char *sector0;      /* "empty", "GRUB 2", "GRUB legacy", "unknown boot code" */
+	bool current;             /* boot sector, core image, platform directory are what would be written */
+	uint64_t gap_sectors;     /* free sectors from sector 1 to the first partition, 0 without a table */
+	uint64_t bios_boot_off, bios_boot_len; /* GPT BIOS boot partition, bytes; 0 if none */
+};
+
+struct facts {
+	struct arena arena;
+	const char *source, *format; /* as the user named it; QEMU's name */
+	uint64_t disk_size;
+	struct volumes volumes;
+	unsigned root_number, boot_number;
+	const char *root_uuid, *root_label, *root_type;
+	const char *boot_uuid;
+	const char *boot_prefix;     /* of GRUB inside boot's file system: "/boot/grub" or "/grub" */
+	const char *boot_path;       /* prefix of kernel paths inside boot's file system: "/boot" or "" */
+	struct fs_space space, boot_space;
+	uint32_t block_size;
+	struct strlist features;
+	bool needs_recovery, has_errors, not_clean;
+	int64_t clock;               /* when the root file system was last written: the time that changes get */
+	struct strlist unmounted;
+
+	const char *os_id, *os_version, *os_name;
+	enum init_kind init;
+	const char *init_path;
+	unsigned systemd_version;    /* 0 if unknown or another init */
+	bool mount_knows_nofail;
+	unsigned bits;               /* of /sbin/init: 32, 64, 0 unknown */
+	bool has_udev;
+	struct facts_file *file;     /* sorted by path */
+	size_t files;
+	struct facts_kernels kernels;
+	struct facts_boot boot;
+	bool can_shift;              /* in place: the source is a regular file whose file system has INSERT_RANGE */
+	struct facts_donor donor;
+	struct facts_host host;
+};
+
+/*
+ * Reads guest and donor (NULL: none) and builds the core image with the host's grub-mkimage (not when donor is NULL and the kernel is
+ * not the guest's: then only the guest is described). The guest may be read-only.
+ */
+int facts_read(struct guest *guest, const char *source_name, struct guest *donor, const char *donor_name,
+	       const char *kernel, struct facts *ret, struct p2h_error *err);
+void facts_done(struct facts *f);
+
+const struct facts_file *facts_file(const struct facts *f, const char *path); /* NULL if absent */
+const char *init_name(enum init_kind kind);
+
+#endif

@@ -1,0 +1,130 @@
+#include <fnmatch.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "inspect/parts.h"
+
+#define MAX_TEXT (1024 * 1024u) /* a configuration file larger than this is left alone */
+#define MAX_FILES 4096
+
+/* In each component * and ? are as in the shell; a component without them is taken as it is. */
+static const char *const pattern[] = {
+	"/boot/grub/grub.cfg",
+	"/boot/grub/grub.conf",
+	"/boot/grub/grubenv",
+	"/boot/grub/menu.lst",
+	"/boot/grub2/grub.cfg",
+	"/etc/NetworkManager/system-connections/*",
+	"/etc/default/grub",
+	"/etc/default/grub.d/*.cfg",
+	"/etc/fstab",
+	"/etc/init/*.conf",
+	"/etc/inittab",
+	"/etc/netplan/*.yaml",
+	"/etc/network/interfaces",
+	"/etc/network/interfaces.d/*",
+	"/etc/os-release",
+	"/etc/securetty",
+	"/etc/sysconfig/network-scripts/ifcfg-*",
+	"/etc/systemd/network/*",
+	"/etc/systemd/system/*.wants/*getty*",
+	"/etc/udev/rules.d/*persistent-net*.rules",
+	"/usr/lib/os-release",
+};
+
+static int add_file(struct fs *fs, struct facts *f, const char *path, struct p2h_error *err)
+{
+	CLEANUP(buf_done) struct buf text = {0};
+	struct facts_file *file;
+	struct fs_stat st;
+	int rc = fs_lstat(fs, path, &st, err);
+
+	if (rc == P2H_NOTFOUND)
+		return 0;
+	if (rc)
+		return rc;
+	if (!S_ISREG(st.mode) && !S_ISLNK(st.mode))
+		return 0;
+	if (f->files == MAX_FILES)
+		return error_set(err, P2H_UNSUPPORTED, "more than %d configuration files", MAX_FILES);
+	file = arena_push(&f->arena, &f->file, &f->files, sizeof(*file));
+	if (!file)
+		return error_nomem(err);
+	*file = (struct facts_file){.path = arena_strdup(&f->arena, path), .target = "", .text = ""};
+	if (S_ISLNK(st.mode)) {
+		CLEANUP_FREE char *target = NULL;
+
+		rc = fs_readlink(fs, path, &target, err);
+		if (rc)
+			return rc;
+		file->is_link = true;
+		file->target = arena_strdup(&f->arena, target);
+		if (fs_stat(fs, path, &st, NULL) || !S_ISREG(st.mode))
+			return 0; /* dangling: the link itself is the fact */
+	}
+	file->mode = st.mode & 07777;
+	rc = fs_read(fs, path, MAX_TEXT, &text, err);
+	if (rc == P2H_UNSUPPORTED)
+		return 0;
+	if (rc)
+		return rc;
+	file->text = arena_memdup(&f->arena, text.data, text.len);
+	file->len = text.len;
+	return f->arena.failed ? error_nomem(err) : 0;
+}
+
+/* Walks the components of the pattern that are left; base is what was matched so far. */
+static int match(struct fs *fs, struct facts *f, const char *base, const char *rest, struct p2h_error *err)
+{
+	const char *slash = strchr(rest + 1, '/');
+	size_t n = slash ? (size_t)(slash - rest) : strlen(rest);
+	CLEANUP_FREE char *component = strndup(rest + 1, n - 1);
+	CLEANUP(strlist_done) struct strlist names = {0};
+	int rc = 0;
+
+	if (!component)
+		return error_nomem(err);
+	if (strpbrk(component, "*?")) {
+		rc = fs_is_dir(fs, *base ? base : "/") ? fs_list(fs, *base ? base : "/", &names, err) : 0;
+	} else {
+		strlist_add(&names, component);
+		rc = names.failed ? error_nomem(err) : 0;
+	}
+	for (size_t i = 0; !rc && i < names.len; i++) {
+		CLEANUP(buf_done) struct buf path = {0};
+
+		if (fnmatch(component, names.item[i], FNM_PERIOD))
+			continue;
+		buf_printf(&path, "%s/%s", base, names.item[i]);
+		if (path.failed)
+			return error_nomem(err);
+		if (!slash)
+			rc = add_file(fs, f, path.data, err);
+		else if (fs_is_dir(fs, path.data))
+			rc = match(fs, f, path.data, slash, err);
+	}
+	return rc;
+}
+
+static int compare_files(const void *a, const void *b)
+{
+	return strcmp(((const struct facts_file *)a)->path, ((const struct facts_file *)b)->path);
+}
+
+int read_files(struct fs *fs, struct facts *f, struct p2h_error *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < sizeof(pattern) / sizeof(pattern[0]); i++)
+		rc = match(fs, f, "", pattern[i], err);
+	if (!rc && f->files)
+		qsort(f->file, f->files, sizeof(*f->file), compare_files);
+	return rc;
+}
+
+const struct facts_file *facts_file(const struct facts *f, const char *path)
+{
+	struct facts_file key = {.path = path};
+
+	return f->files ? bsearch(&key, f->file, f->files, sizeof(*f->file), compare_files) : NULL;
+}

@@ -1,0 +1,22 @@
+/* parts.h - the parts of facts_read, one a concern; for inspect/ only */
+#ifndef P2H_INSPECT_PARTS_H
+#define P2H_INSPECT_PARTS_H
+
+#include "inspect/facts.h"
+
+/* files.c: the files that rules look at. */
+int read_files(struct fs *fs, struct facts *f, struct p2h_error *err);
+
+/* system.c: distribution, init, width of the userland. */
+int read_system(struct fs *fs, struct facts *f, struct p2h_error *err);
+
+/* kernels.c: every kernel in /boot, newest first. */
+int read_kernels(struct fs *fs, struct arena *a, struct facts_kernels *ret, struct p2h_error *err);
+
+/* donor.c: the chosen kernel, its tree and its initramfs. */
+int read_donor(struct guest *guest, struct guest *donor, const char *kernel, struct facts *f, struct p2h_error *err);
+
+/* bootloader.c: the host's GRUB made for this guest, and what boots the guest today. */
+int read_bootloader(struct guest *guest, struct facts *f, bool make_core, struct p2h_error *err);
+
+#endif

@@ -1,0 +1,82 @@
+/* api.c - public functions that need no job */
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "disk/host.h"
+#include "job/job.h"
+
+int p2h_verify_image(const char *image, const struct p2h_options *options, enum p2h_format format, bool *ret_passed,
+		     char **ret_report, struct p2h_error *err)
+{
+	unsigned targets = options->targets ? options->targets : P2H_TARGET_XEN_HVM | P2H_TARGET_NITRO;
+	CLEANUP(verify_report_done) struct verify_report report = {0};
+	CLEANUP(buf_done) struct buf text = {0};
+	CLEANUP_DISK struct disk *d = NULL;
+	struct report_input in = {.verb = "verify", .source = image, .output = "", .output_format = "", .after = &report, .targets = targets};
+	int rc = host_check_unused(image, false, err);
+
+	if (!rc)
+		rc = disk_open(image, options->input_format, 0, &d, err);
+	if (!rc)
+		rc = verify_disk(d, options->root_given ? options->root : -1, targets, &report, err);
+	if (!rc)
+		rc = format == P2H_JSON ? report_json(&in, &text, err) : report_text(&in, &text, err);
+	if (rc)
+		return rc;
+	*ret_passed = report.passed;
+	*ret_report = buf_take(&text);
+	return *ret_report ? 0 : error_nomem(err);
+}
+
+int p2h_undo(const char *image, const struct p2h_options *options, struct p2h_error *err)
+{
+	CLEANUP_FREE char *undo = job_undo_name(image, options);
+	int rc = undo ? host_check_unused(image, true, err) : error_nomem(err);
+
+	return rc ? rc : commit_undo(image, options->input_format, undo, options->force, err);
+}
+
+static void put_rule(struct buf *out, const struct rule *r)
+{
+	buf_printf(out, "%s (%s)\n  looks for: %s\n  does:      %s\n  why:       %s\n  source:    %s\n", r->id, severity_name(r->severity),
+		   r->looks, r->does, r->why, r->source);
+}
+
+int p2h_rules(const char *id, char **ret, struct p2h_error *err)
+{
+	CLEANUP(buf_done) struct buf out = {0};
+	const struct rule *one = id ? rule_find(id) : NULL;
+
+	if (id && !one)
+		return error_set(err, P2H_NOTFOUND, "%s: no such rule: `pv2hvm rules` lists them", id);
+	if (one)
+		put_rule(&out, one);
+	for (const struct rule *r = rule_table; !id && r->id; r++)
+		buf_printf(&out, "%-18s %-9s %s\n", r->id, severity_name(r->severity), r->looks);
+	*ret = buf_take(&out);
+	return *ret ? 0 : error_nomem(err);
+}
+
+unsigned p2h_targets_parse(const char *list)
+{
+	CLEANUP(strlist_done) struct strlist words = {0};
+	unsigned targets = 0;
+
+	strlist_split(&words, list, ",");
+	for (size_t i = 0; i < words.len; i++) {
+		if (!strcmp(words.item[i], "xen-hvm"))
+			targets |= P2H_TARGET_XEN_HVM;
+		else if (!strcmp(words.item[i], "nitro"))
+			targets |= P2H_TARGET_NITRO;
+		else if (!strcmp(words.item[i], "kvm"))
+			targets |= P2H_TARGET_KVM;
+		else
+			return 0;
+	}
+	return words.failed ? 0 : targets;
+}
+
+const char *p2h_version(void)
+{
+	return P2H_VERSION;
+}

@@ -1,0 +1,367 @@
+#include "job/job.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "apply/apply.h"
+#include "base/cleanup.h"
+#include "disk/host.h"
+
+#define STEPS 5
+#define MEMORY_BUDGET (32 * 1024 * 1024u)
+
+bool job_output_is_device(const struct p2h_job *job)
+{
+	struct stat st;
+
+	return job->options.output && !stat(job->options.output, &st) && S_ISBLK(st.st_mode);
+}
+
+static int job_progress(struct p2h_job *job, const char *what, uint64_t done, uint64_t total)
+{
+	const struct p2h_options *o = &job->options;
+
+	return o->progress ? o->progress(o->progress_arg, job->step, STEPS, what, done, total) : 0;
+}
+
+int job_step(struct p2h_job *job, const char *what, struct p2h_error *err)
+{
+	job->step++;
+	return job_progress(job, what, 0, 0) ? error_set(err, P2H_REFUSED, "interrupted") : 0;
+}
+
+char *job_undo_name(const char *source, const struct p2h_options *options)
+{
+	char *name = NULL;
+
+	if (options->undo_file)
+		return strdup(options->undo_file);
+	return asprintf(&name, "%s.pv2hvm-undo", source) < 0 ? NULL : name;
+}
+
+static int check_output(struct p2h_job *job, struct p2h_error *err)
+{
+	const struct p2h_options *o = &job->options;
+	CLEANUP_FREE char *undo = NULL;
+	struct stat st;
+
+	if (o->output && o->in_place)
+		return error_set(err, P2H_USAGE, "--output and --in-place exclude each other");
+	if (o->output_format && strcmp(o->output_format, "raw") && strcmp(o->output_format, "qcow2"))
+		return error_set(err, P2H_USAGE, "--output-format %s: raw or qcow2", o->output_format);
+	if (o->output && host_same_disk(job->source, o->output))
+		return error_set(err, P2H_USAGE, "%s: the output is the source itself: use --in-place", o->output);
+	if (o->output && o->donor && host_same_disk(o->donor, o->output))
+		return error_set(err, P2H_USAGE, "%s: the output is the donor itself", o->output);
+	if (job_output_is_device(job))
+		return 0; /* its size counts: checked once the plan stands */
+	if (o->output)
+		return commit_check_file(o->output, o->force, err);
+	if (!o->in_place)
+		return 0;
+	undo = job_undo_name(job->source, o);
+	if (!undo)
+		return error_nomem(err);
+	if (!lstat(undo, &st))
+		return error_set(err, P2H_EXISTS, "%s: an undo journal is there already: put the image back with `pv2hvm undo %s`, or move the journal away",
+				 undo, job->source);
+	return 0;
+}
+
+static int open_donor(struct p2h_job *job, struct p2h_error *err)
+{
+	const char *name = job->options.donor;
+	struct stat st;
+	int rc;
+
+	if (!name)
+		return 0;
+	if (host_same_disk(job->source, name))
+		return error_set(err, P2H_USAGE, "%s: source and donor are the same: the donor is another image, whose kernel is taken", name);
+	if (!stat(name, &st) && S_ISDIR(st.st_mode))
+		return guest_open_dir(name, &job->donor, err);
+	rc = host_check_unused(name, false, err);
+	if (!rc)
+		rc = disk_open(name, NULL, 0, &job->donor_disk, err);
+	return rc ? rc : guest_open(job->donor_disk, -1, GUEST_DONOR, 0, &job->donor, err);
+}
+
+/* The running system's own disk may give the kernel (--donor /), but is never changed. */
+static int open_source(struct p2h_job *job, struct p2h_error *err)
+{
+	const struct p2h_options *o = &job->options;
+	int rc = host_check_unused(job->source, o->in_place, err);
+
+	if (!rc)
+		rc = disk_open(job->source, o->input_format, 0, &job->source_disk, err);
+	return rc ? rc : guest_open(job->source_disk, o->root_given ? o->root : -1, 0, 0, &job->guest, err);
+}
+
+int p2h_open(const char *source, const struct p2h_options *options, struct p2h_job **ret, struct p2h_error *err)
+{
+	struct p2h_job *job = calloc(1, sizeof(*job));
+	int rc;
+
+	if (!job)
+		return error_nomem(err);
+	job->options = *options;
+	job->targets = options->targets ? options->targets : P2H_TARGET_XEN_HVM | P2H_TARGET_NITRO;
+	job->verb = "inspect";
+	job->source = strdup(source);
+	rc = job->source ? check_output(job, err) : error_nomem(err);
+	if (!rc)
+		rc = job_step(job, "opening source and donor", err);
+	if (!rc)
+		rc = open_source(job, err);
+	if (!rc) {
+		rc = open_donor(job, err);
+		if (rc)
+			error_prefix(err, rc, "donor");
+	}
+	if (rc) {
+		p2h_close(job);
+		return rc;
+	}
+	*ret = job;
+	return 0;
+}
+
+/* Only an image with a boot sector can boot; for the others there is no need to look further. */
+static int verify_before(struct p2h_job *job, struct p2h_error *err)
+{
+	uint8_t sector[512];
+	int rc = disk_read(job->source_disk, sector, 0, sizeof(sector), err);
+
+	if (rc || sector[510] != 0x55 || sector[511] != 0xaa)
+		return rc;
+	rc = verify_disk(job->source_disk, (int)job->guest->root_number, job->targets, &job->before, err);
+	if (rc)
+		return rc;
+	job->have_before = true;
+	if (job->before.passed)
+		job->outcome = P2H_OUTCOME_NOTHING;
+	return 0;
+}
+
+int p2h_inspect(struct p2h_job *job, struct p2h_error *err)
+{
+	int rc = job_step(job, "reading guest and donor", err);
+
+	if (!rc)
+		rc = facts_read(job->guest, job->source, job->donor, job->options.donor, job->options.kernel, &job->facts, err);
+	if (rc)
+		return rc;
+	job->have_facts = true;
+	job->facts.can_shift = job->options.in_place && !strcmp(job->facts.format, "raw") && commit_can_shift(job->source);
+	return verify_before(job, err);
+}
+
+int p2h_plan(struct p2h_job *job, struct p2h_error *err)
+{
+	const struct p2h_options *o = &job->options;
+	int rc;
+
+	if (!job->donor && !(o->kernel && !strcmp(o->kernel, "guest")))
+		return error_set(err, P2H_USAGE, "a donor is needed: --donor IMAGE, DEVICE or DIRECTORY (or --kernel guest)");
+	job->verb = "convert";
+	rc = plan_make(&job->facts, o, &job->plan, err);
+	if (rc)
+		return rc;
+	job->have_plan = true;
+	if (job->plan.blocked) {
+		job->outcome = P2H_OUTCOME_REFUSED;
+		return error_set(err, P2H_REFUSED, "%s: refused: %s", job->source, job->plan.blocked_by);
+	}
+	if (o->in_place && job->plan.shift && !job->facts.can_shift)
+		return error_set(err, P2H_UNSUPPORTED, "%s: nothing can be inserted in front of it in place: use --layout flat, or write a new output",
+				 job->source);
+	if (job_output_is_device(job))
+		return commit_check_device(o->output, job->facts.disk_size + job->plan.shift, o->force, err);
+	return 0;
+}
+
+static int tree_progress(void *arg, uint64_t done, uint64_t total)
+{
+	return job_progress(arg, "converting", done, total);
+}
+
+static int measure_changes(struct p2h_job *job, struct p2h_error *err)
+{
+	CLEANUP(ranges_done) struct ranges changes = {0};
+	int rc = transaction_changes(job->transaction, &changes, err);
+
+	job->changed_bytes = ranges_total(&changes);
+	return rc;
+}
+
+int p2h_apply(struct p2h_job *job, struct p2h_error *err)
+{
+	struct disk *under = job->source_disk;
+	struct apply_context c = {.facts = &job->facts, .plan = &job->plan, .donor = job->donor ? job->donor : job->guest,
+				  .progress = tree_progress, .progress_arg = job};
+	int rc = job_step(job, "converting", err);
+
+	if (!rc && job->plan.shift) {
+		rc = disk_shifted_open(job->source_disk, job->plan.shift, &job->shifted, err);
+		under = job->shifted;
+	}
+	if (!rc)
+		rc = transaction_open(under, MEMORY_BUDGET, NULL, &job->transaction, err);
+	if (rc)
+		return rc;
+	c.disk = transaction_disk(job->transaction);
+	rc = apply_plan(&c, &job->space_after, err);
+	if (!rc)
+		rc = measure_changes(job, err);
+	if (rc)
+		return error_prefix(err, rc, "%s", job->source);
+	job->applied = true;
+	return 0;
+}
+
+static int result_root(const struct p2h_job *job)
+{
+	return job->plan.shift ? 1 : (int)job->facts.root_number;
+}
+
+int p2h_verify(struct p2h_job *job, struct p2h_error *err)
+{
+	int rc = job_step(job, "verifying the result", err);
+
+	if (!rc)
+		rc = verify_disk(transaction_disk(job->transaction), result_root(job), job->targets, &job->after, err);
+	if (rc)
+		return rc;
+	job->have_after = true;
+	for (size_t i = 0; !job->after.passed && i < job->after.len; i++) {
+		const struct verify_step *s = &job->after.item[i];
+
+		if (s->result != VERIFY_FAIL)
+			continue;
+		job->outcome = P2H_OUTCOME_UNFIT;
+		return error_set(err, P2H_VERIFY, "%s: the result would not boot: %s: %s", job->source, s->id, s->evidence);
+	}
+	job->outcome = P2H_OUTCOME_READY;
+	return 0;
+}
+
+static int commit_step(void *arg, uint64_t done, uint64_t total)
+{
+	return job_progress(arg, "writing the output", done, total);
+}
+
+static const char *output_format(const struct p2h_job *job)
+{
+	const char *own = job->facts.format;
+
+	if (job->options.output_format)
+		return job->options.output_format;
+	return own && (!strcmp(own, "raw") || !strcmp(own, "qcow2")) ? own : "qcow2";
+}
+
+static int free_ranges(struct p2h_job *job, struct ranges *ret, struct p2h_error *err)
+{
+	CLEANUP_GUEST struct guest *g = NULL;
+	int rc = guest_open(transaction_disk(job->transaction), result_root(job), 0, 0, &g, err);
+
+	return rc ? rc : guest_free_ranges(g, ret, err);
+}
+
+int p2h_commit(struct p2h_job *job, struct p2h_error *err)
+{
+	const struct p2h_options *o = &job->options;
+	CLEANUP(ranges_done) struct ranges unused = {0};
+	struct commit_options c = {.format = output_format(job), .free = &unused, .force = o->force, .progress = commit_step, .progress_arg = job};
+	CLEANUP_FREE char *undo = NULL;
+	int rc = job_step(job, "writing the output", err);
+
+	if (job->outcome != P2H_OUTCOME_READY)
+		return error_set(err, P2H_USAGE, "only a verified result can be committed");
+	if (!o->output && !o->in_place)
+		return error_set(err, P2H_USAGE, "no output: name one, or ask for in place");
+	if (rc)
+		return rc;
+	if (o->in_place) {
+		undo = job_undo_name(job->source, o);
+		rc = undo ? commit_in_place(job->transaction, job->source, job->facts.format, job->plan.shift, undo, &c, err)
+			  : error_nomem(err);
+	} else {
+		rc = free_ranges(job, &unused, err);
+		if (!rc)
+			rc = job_output_is_device(job) ? commit_device(job->transaction, o->output, &c, err)
+						       : commit_new_file(job->transaction, o->output, &c, err);
+	}
+	if (!rc)
+		job->outcome = P2H_OUTCOME_DONE;
+	return rc;
+}
+
+int p2h_convert(struct p2h_job *job, bool dry_run, struct p2h_error *err)
+{
+	int rc = p2h_inspect(job, err);
+
+	job->dry_run = dry_run;
+	job->verb = "convert";
+	if (rc || job->outcome == P2H_OUTCOME_NOTHING)
+		return rc;
+	rc = p2h_plan(job, err);
+	if (!rc)
+		rc = p2h_apply(job, err);
+	if (!rc)
+		rc = p2h_verify(job, err);
+	return rc || dry_run ? rc : p2h_commit(job, err);
+}
+
+enum p2h_outcome p2h_outcome(const struct p2h_job *job)
+{
+	return job->outcome;
+}
+
+int p2h_report(struct p2h_job *job, enum p2h_format format, char **ret, struct p2h_error *err)
+{
+	CLEANUP(buf_done) struct buf text = {0};
+	const struct p2h_options *o = &job->options;
+	const struct report_input in = {
+		.verb = job->verb,
+		.source = job->source,
+		.output = o->in_place ? job->source : o->output ? o->output : "",
+		.facts = job->have_facts ? &job->facts : NULL,
+		.plan = job->have_plan ? &job->plan : NULL,
+		.before = job->have_before ? &job->before : NULL,
+		.after = job->have_after ? &job->after : NULL,
+		.space_after = job->applied ? &job->space_after : NULL,
+		.changed_bytes = job->applied ? &job->changed_bytes : NULL,
+		.targets = job->targets,
+		.outcome = job->outcome,
+		.dry_run = job->dry_run,
+		.in_place = o->in_place,
+		.output_format = o->output ? output_format(job) : "",
+		.warnings = &job->warnings,
+	};
+	int rc = format == P2H_JSON ? report_json(&in, &text, err) : report_text(&in, &text, err);
+
+	if (rc)
+		return rc;
+	*ret = buf_take(&text);
+	return *ret ? 0 : error_nomem(err);
+}
+
+void p2h_close(struct p2h_job *job)
+{
+	if (!job)
+		return;
+	transaction_close(job->transaction);
+	disk_close(job->shifted);
+	plan_done(&job->plan);
+	facts_done(&job->facts);
+	verify_report_done(&job->before);
+	verify_report_done(&job->after);
+	guest_close(job->guest, NULL);
+	guest_close(job->donor, NULL);
+	disk_close(job->source_disk);
+	disk_close(job->donor_disk);
+	strlist_done(&job->warnings);
+	free(job->source);
+	free(job);
+}

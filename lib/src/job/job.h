@@ -1,0 +1,39 @@
+/* job.h - one conversion from opening to commit: what the public functions hold between their calls */
+#ifndef P2H_JOB_JOB_H
+#define P2H_JOB_JOB_H
+
+#include "disk/commit.h"
+#include "report/report.h"
+
+struct p2h_job {
+	struct p2h_options options;
+	char *source;
+	unsigned targets;
+	enum p2h_outcome outcome;
+	const char *verb;
+	bool dry_run;
+
+	struct disk *source_disk, *donor_disk;
+	struct guest *guest, *donor;
+	struct facts facts;
+	struct verify_report before, after;
+	bool have_facts, have_plan, have_before, have_after, applied;
+	struct plan plan;
+	struct disk *shifted;
+	struct transaction *transaction;
+	struct fs_space space_after;
+	uint64_t changed_bytes;
+	struct strlist warnings;
+	unsigned step;
+};
+
+/* Is the output a device that is there already? */
+bool job_output_is_device(const struct p2h_job *job);
+
+/* One step further for the progress callback. Non-zero: the caller wants to stop (err is filled). */
+int job_step(struct p2h_job *job, const char *what, struct p2h_error *err);
+
+/* The name under which the in-place commit keeps its journal; to be freed. */
+char *job_undo_name(const char *source, const struct p2h_options *options);
+
+#endif

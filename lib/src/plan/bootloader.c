@@ -1,0 +1,132 @@
+/* bootloader.c - GRUB 2's menu, and where its core image goes */
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "plan/planner.h"
+
+#define GRUB_CFG "/boot/grub/grub.cfg"
+
+/* A word of GRUB's script language that stands for exactly these bytes. */
+static void put_word(struct buf *out, const char *word, size_t len)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=.,:/@%";
+
+	if (len && strspn(word, plain) >= len) {
+		buf_append(out, word, len);
+		return;
+	}
+	buf_puts(out, "'");
+	for (size_t i = 0; i < len; i++) {
+		if (word[i] == '\'')
+			buf_puts(out, "'\\''");
+		else if ((unsigned char)word[i] >= 0x20)
+			buf_append(out, word + i, 1);
+	}
+	buf_puts(out, "'");
+}
+
+static void put_args(struct buf *out, const char *args)
+{
+	while (*args) {
+		size_t n = strcspn(args, " ");
+
+		buf_puts(out, " ");
+		put_word(out, args, n);
+		args += n + strspn(args + n, " ");
+	}
+}
+
+/* "/boot/vmlinuz-1" as GRUB sees it in the file system that holds /boot. */
+static const char *grub_path(const struct facts *f, const char *path)
+{
+	return *f->boot_path || strncmp(path, "/boot/", 6) ? path : path + 5;
+}
+
+static void put_entry(struct planner *p, struct buf *out, const struct facts_kernel *k, const char *origin)
+{
+	const struct facts *f = p->facts;
+	CLEANUP(buf_done) struct buf title = {0}, id = {0};
+
+	buf_printf(&title, "%s, Linux %s%s", *f->os_name ? f->os_name : "Linux", k->release, origin);
+	buf_printf(&id, "pv2hvm-%s", k->release);
+	if (title.failed || id.failed) {
+		out->failed = true;
+		return;
+	}
+	buf_puts(out, "\nmenuentry ");
+	put_word(out, title.data, title.len);
+	buf_puts(out, " --id ");
+	put_word(out, id.data, id.len);
+	buf_printf(out, " {\n\tsearch --no-floppy --fs-uuid --set=root %s\n\tlinux ", f->boot_uuid);
+	put_word(out, grub_path(f, k->image), strlen(grub_path(f, k->image)));
+	put_args(out, p->plan->cmdline);
+	buf_puts(out, "\n\tinitrd ");
+	put_word(out, grub_path(f, k->initrd), strlen(grub_path(f, k->initrd)));
+	buf_puts(out, "\n}\n");
+}
+
+void rule_grub_cfg(struct planner *p)
+{
+	const struct facts *f = p->facts;
+	const struct facts_kernel *chosen = &f->donor.chosen;
+	CLEANUP(buf_done) struct buf out = {0}, id = {0};
+
+	if (!*chosen->release)
+		return;
+	buf_printf(&id, "pv2hvm-%s", chosen->release);
+	if (id.failed) {
+		p->arena->failed = true;
+		return;
+	}
+	buf_puts(&out, "# Written by pv2hvm: starts this system as HVM through a BIOS.\n"
+		       "# The guest's PV menu (menu.lst) is left as it was and is not read.\n"
+		       "set default=");
+	put_word(&out, id.data, id.len);
+	buf_puts(&out, "\nset timeout=3\n\n"
+		       "serial --unit=0 --speed=115200 --word=8 --parity=no --stop=1\n"
+		       "terminal_input console serial\n"
+		       "terminal_output console serial\n");
+	put_entry(p, &out, chosen, f->donor.from_guest ? "" : " (kernel from the donor)");
+	for (size_t i = 0; i < f->kernels.len; i++) {
+		const struct facts_kernel *k = &f->kernels.item[i];
+
+		if (k->hvm && *k->initrd && strcmp(k->release, chosen->release))
+			put_entry(p, &out, k, "");
+	}
+	planner_write_buf(p, GRUB_CFG, &out, 0644, "the boot menu: the chosen kernel first");
+}
+
+/* For `keep`: the gap before the first partition, a BIOS boot partition, else the boot loader inode. */
+static void choose_place(struct planner *p, struct action *a)
+{
+	const struct facts *f = p->facts;
+
+	if (p->plan->layout == P2H_LAYOUT_PARTITION) {
+		a->place = PLACE_GAP;
+		a->place_off = 512;
+		a->place_len = VOLUME_ALIGNMENT - 512;
+	} else if (p->plan->layout == P2H_LAYOUT_KEEP && f->boot.gap_sectors * 512 >= f->host.core_len) {
+		a->place = PLACE_GAP;
+		a->place_off = 512;
+		a->place_len = f->boot.gap_sectors * 512;
+	} else if (p->plan->layout == P2H_LAYOUT_KEEP && f->boot.bios_boot_len >= f->host.core_len) {
+		a->place = PLACE_BIOS_BOOT;
+		a->place_off = f->boot.bios_boot_off;
+		a->place_len = f->boot.bios_boot_len;
+	} else {
+		a->place = PLACE_INODE5;
+	}
+}
+
+void rule_boot_loader(struct planner *p)
+{
+	const struct facts *f = p->facts;
+	struct action *a;
+
+	if (!f->host.core_len || (f->boot.current && !p->plan->shift))
+		return;
+	a = planner_action(p, ACTION_BOOT_LOADER, "/boot/grub/i386-pc",
+			   arena_printf(p->arena, "GRUB %s for BIOS", f->host.grub_version));
+	if (a)
+		choose_place(p, a);
+}

@@ -1,0 +1,168 @@
+/* cmdline.c - the kernel command line: what the old one said, without what is for PV only */
+#include <ctype.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "parse/grubcfg.h"
+#include "parse/menulst.h"
+#include "parse/textconf.h"
+#include "plan/planner.h"
+
+/* How a word is compared: as a whole, or by what it starts with (a name with its '='). */
+struct word {
+	const char *text;
+	bool nitro_kvm_only; /* harmful only there */
+};
+
+static const struct word drop[] = {
+	{"root=", false},         {"ro", false},         {"rw", false},           {"BOOT_IMAGE=", false},
+	{"initrd=", false},       {"console=hvc", false}, {"console=xvc", false}, {"console=tty0", false},
+	{"console=ttyS0", false}, {"xencons=", false},    {"acpi=off", false},     {"noapic", false},
+	{"nolapic", false},       {"swiotlb=", false},    {"resume=", false},      {"clocksource=xen", true},
+	{"independent_wallclock", false},
+	{"xen_blkfront.sda_is_xvda=", false},
+};
+
+static bool is_dropped(const struct planner *p, const char *text)
+{
+	for (size_t i = 0; i < sizeof(drop) / sizeof(drop[0]); i++) {
+		size_t n = strlen(drop[i].text);
+		char last = drop[i].text[n - 1];
+		bool prefix = last == '=' || !strncmp(drop[i].text, "console=", 8);
+
+		if (drop[i].nitro_kvm_only && !(p->targets & (P2H_TARGET_NITRO | P2H_TARGET_KVM)))
+			continue;
+		if (prefix ? !strncmp(text, drop[i].text, n) : !strcmp(text, drop[i].text))
+			return true;
+	}
+	return false;
+}
+
+/* resume= of a device that is in the image still works; by UUID it is kept. */
+static bool keeps_resume(const struct planner *p, const char *text)
+{
+	return !strncmp(text, "resume=UUID=", 12) && volumes_find(&p->facts->volumes, text + 7);
+}
+
+static const char *from_menulst(struct planner *p, const char *path)
+{
+	CLEANUP(menulst_done) struct menulst m = {0};
+	size_t len;
+	const char *text = planner_text(p, path, &len);
+
+	if (!text || menulst_parse(text, len, &m, NULL) || m.default_entry >= m.len || !m.item[m.default_entry].kernel[0])
+		return NULL;
+	return arena_strdup(p->arena, m.item[m.default_entry].args);
+}
+
+static const char *from_grubcfg(struct planner *p, const char *path)
+{
+	CLEANUP(grubcfg_done) struct grubcfg g = {0};
+	const struct facts_file *f = facts_file(p->facts, path), *env = facts_file(p->facts, "/boot/grub/grubenv");
+
+	if (!f || grubcfg_parse(f->text, f->len, env && env->len ? env->text : NULL, &g, NULL) || g.default_entry >= g.len ||
+	    !g.item[g.default_entry].linux_path[0])
+		return NULL;
+	return arena_strdup(p->arena, g.item[g.default_entry].args);
+}
+
+static const char *from_defaults(struct planner *p)
+{
+	static const char *const name[] = {"GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT"};
+	const struct facts_file *f = facts_file(p->facts, "/etc/default/grub");
+	CLEANUP(buf_done) struct buf words = {0};
+
+	for (size_t i = 0; f && i < 2; i++) {
+		CLEANUP_FREE char *value = assignment_get(f->text, f->len, name[i], NULL);
+
+		if (value)
+			buf_printf(&words, "%s ", value);
+	}
+	return f && words.len ? arena_strdup(p->arena, words.data) : NULL;
+}
+
+/* PV-GRUB reads menu.lst, pygrub prefers grub.cfg only where there is no menu.lst: so does this. */
+static const char *old_cmdline(struct planner *p)
+{
+	static const char *const menu[] = {"/boot/grub/menu.lst", "/boot/grub/grub.conf"};
+	static const char *const cfg[] = {"/boot/grub/grub.cfg", "/boot/grub2/grub.cfg"};
+	const char *found = NULL;
+
+	for (size_t i = 0; i < 2 && !found; i++)
+		found = from_menulst(p, menu[i]);
+	for (size_t i = 0; i < 2 && !found; i++)
+		found = from_grubcfg(p, cfg[i]);
+	return found ? found : from_defaults(p);
+}
+
+/* Our own words in an old grub.cfg are made anew: kept, they would stand twice. */
+static bool is_ours(const char *text)
+{
+	static const char *const ours[] = {"net.ifnames=0", "biosdevname=0", "nvme_core.io_timeout="};
+
+	for (size_t i = 0; i < 3; i++)
+		if (!strncmp(text, ours[i], strlen(ours[i])))
+			return true;
+	return false;
+}
+
+void rule_param_pv(struct planner *p)
+{
+	CLEANUP(strlist_done) struct strlist words = {0};
+	const char *old = old_cmdline(p);
+
+	if (!old)
+		return;
+	p->plan->cmdline_before = old;
+	strlist_split(&words, old, " \t");
+	for (size_t i = 0; i < words.len; i++) {
+		const char *w = words.item[i];
+
+		if (is_dropped(p, w) && !keeps_resume(p, w)) {
+			strlist_add(&p->plan->dropped, w);
+		} else if (!is_ours(w)) {
+			strlist_add(&p->plan->kept, w);
+			planner_cmdline(p, w);
+		}
+	}
+	if (words.failed)
+		p->arena->failed = true;
+}
+
+void rule_nvme_timeout(struct planner *p)
+{
+	unsigned major = 0, minor = 0;
+
+	if (!has_target(p, P2H_TARGET_NITRO))
+		return;
+	for (const char *c = p->plan->kernel; isdigit((unsigned char)*c); c++)
+		major = major * 10 + (unsigned)(*c - '0');
+	if (strchr(p->plan->kernel, '.'))
+		for (const char *c = strchr(p->plan->kernel, '.') + 1; isdigit((unsigned char)*c); c++)
+			minor = minor * 10 + (unsigned)(*c - '0');
+	planner_cmdline(p, major > 4 || (major == 4 && minor >= 15) ? "nvme_core.io_timeout=4294967295" : "nvme_core.io_timeout=255");
+}
+
+static void remove_word(struct strlist *l, const char *word)
+{
+	size_t n = strlen(word), to = 0;
+
+	for (size_t i = 0; i < l->len; i++) {
+		bool same = !strcmp(l->item[i], word) || (!strchr(word, '=') && !strncmp(l->item[i], word, n) && l->item[i][n] == '=');
+
+		if (same)
+			free(l->item[i]);
+		else
+			l->item[to++] = l->item[i];
+	}
+	l->len = to;
+}
+
+void rule_user_cmdline(struct planner *p)
+{
+	for (const char *const *w = p->options->cmdline_remove; w && *w; w++)
+		remove_word(&p->plan->args, *w);
+	for (const char *const *w = p->options->cmdline_add; w && *w; w++)
+		if (!strlist_has(&p->plan->args, *w))
+			planner_cmdline(p, *w);
+}

@@ -1,0 +1,197 @@
+/* fstab.c - /etc/fstab on a machine with other disks */
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "parse/fstab.h"
+#include "plan/planner.h"
+
+#define FSTAB "/etc/fstab"
+#define WAIT "x-systemd.device-timeout=10s"
+
+/* Changes to be made, with the strings they need. */
+struct edits {
+	struct fstab_change *item;
+	size_t len;
+};
+
+struct view {
+	const char *text;
+	size_t len;
+	struct fstab table;
+	struct edits edits;
+};
+
+static void view_done(struct view *v)
+{
+	fstab_done(&v->table);
+}
+
+static bool view_open(struct planner *p, struct view *v)
+{
+	v->text = planner_text(p, FSTAB, &v->len);
+	if (!v->text)
+		return false;
+	if (fstab_parse(v->text, v->len, &v->table, NULL)) {
+		p->arena->failed = true;
+		return false;
+	}
+	return true;
+}
+
+static void change(struct planner *p, struct view *v, size_t entry, enum fstab_field field, const char *value)
+{
+	struct fstab_change *c = arena_push(p->arena, &v->edits.item, &v->edits.len, sizeof(*c));
+
+	if (c && value)
+		*c = (struct fstab_change){entry, field, value};
+	else
+		p->arena->failed = true;
+}
+
+static void view_write(struct planner *p, struct view *v, const char *reason)
+{
+	CLEANUP(buf_done) struct buf text = {0};
+
+	if (p->arena->failed || !v->edits.len)
+		return;
+	if (fstab_edit(v->text, v->len, &v->table, v->edits.item, v->edits.len, &text, NULL))
+		p->arena->failed = true;
+	else
+		planner_write_buf(p, FSTAB, &text, 0644, reason);
+}
+
+static bool is_device(const char *spec)
+{
+	static const char *const start[] = {"/dev/", "UUID=", "LABEL=", "PARTUUID=", "PARTLABEL="};
+
+	for (size_t i = 0; i < sizeof(start) / sizeof(start[0]); i++)
+		if (!strncmp(spec, start[i], strlen(start[i])))
+			return true;
+	return false;
+}
+
+/* Things under /dev that are no disk, and types whose first field is not read. */
+static bool is_pseudo(const struct fstab_entry *e)
+{
+	static const char *const type[] = {"proc", "sysfs", "tmpfs", "devpts", "devtmpfs", "ramfs", "usbfs", "cgroup", "cgroup2", "debugfs",
+					   "securityfs", "nfs", "nfs4", "cifs", "smbfs", "9p", "overlay", "binfmt_misc", "mqueue", "hugetlbfs"};
+	const char *spec = e->text[FSTAB_SPEC];
+
+	for (size_t i = 0; i < sizeof(type) / sizeof(type[0]); i++)
+		if (!strcmp(e->text[FSTAB_TYPE], type[i]))
+			return true;
+	return !is_device(spec) || !strcmp(spec, "/dev/shm") || !strcmp(spec, "/dev/pts") || !strncmp(spec, "/dev/loop", 9);
+}
+
+/* A bare kernel name, which depends on the bus. */
+static bool is_kernel_name(const char *spec)
+{
+	return !strncmp(spec, "/dev/", 5) && strncmp(spec, "/dev/disk/", 10) && strncmp(spec, "/dev/mapper/", 12);
+}
+
+static bool is_root(const struct fstab_entry *e)
+{
+	return !strcmp(e->text[FSTAB_FILE], "/");
+}
+
+void rule_fstab_root(struct planner *p)
+{
+	CLEANUP(view_done) struct view v = {0};
+	const struct facts *f = p->facts;
+
+	if (!view_open(p, &v))
+		return;
+	for (size_t i = 0; i < v.table.len; i++) {
+		const struct fstab_entry *e = &v.table.item[i];
+		const char *spec = e->text[FSTAB_SPEC];
+		const struct volume *found = volumes_find(&f->volumes, spec);
+
+		if (!is_root(e) || is_pseudo(e))
+			continue;
+		if (found && found->number == f->root_number && !is_kernel_name(spec))
+			continue; /* a label or UUID that works is kept */
+		change(p, &v, i, FSTAB_SPEC, arena_printf(p->arena, "UUID=%s", f->root_uuid));
+	}
+	view_write(p, &v, "the root by UUID");
+}
+
+void rule_fstab_here(struct planner *p)
+{
+	CLEANUP(view_done) struct view v = {0};
+
+	if (!view_open(p, &v))
+		return;
+	for (size_t i = 0; i < v.table.len; i++) {
+		const struct fstab_entry *e = &v.table.item[i];
+		const struct volume *found = volumes_find(&p->facts->volumes, e->text[FSTAB_SPEC]);
+
+		if (!found || is_root(e) || is_pseudo(e) || !is_kernel_name(e->text[FSTAB_SPEC]))
+			continue;
+		if (*found->uuid)
+			change(p, &v, i, FSTAB_SPEC, arena_printf(p->arena, "UUID=%s", found->uuid));
+		else if (*found->part_uuid)
+			change(p, &v, i, FSTAB_SPEC, arena_printf(p->arena, "PARTUUID=%s", found->part_uuid));
+		else
+			planner_tell(p, arena_printf(p->arena, FSTAB ":%zu: %s", e->line, e->text[FSTAB_SPEC]),
+				     "this device has neither UUID nor partition UUID", "its line is left alone");
+	}
+	view_write(p, &v, "devices in the image by UUID");
+}
+
+/* The options without `nobootwait` (which only mountall knows), and with what makes the mount optional. */
+static const char *optional(struct planner *p, const char *options)
+{
+	CLEANUP(strlist_done) struct strlist words = {0};
+	CLEANUP(buf_done) struct buf text = {0};
+	enum init_kind init = p->facts->init;
+	const char *add = "";
+
+	strlist_split(&words, options, ",");
+	for (size_t i = 0; i < words.len; i++)
+		if (init == INIT_UPSTART || strcmp(words.item[i], "nobootwait"))
+			buf_printf(&text, "%s%s", text.len ? "," : "", words.item[i]);
+	if (init == INIT_UPSTART) {
+		add = fstab_has_option(options, "nobootwait") ? "" : "nobootwait";
+	} else if (init == INIT_SYSTEMD) {
+		if (!fstab_has_option(options, "nofail"))
+			add = fstab_has_option(options, "x-systemd.device-timeout") ? "nofail" : "nofail," WAIT;
+	} else if (!fstab_has_option(options, "nofail")) {
+		add = p->facts->mount_knows_nofail ? "nofail" : "noauto";
+	}
+	if (*add)
+		buf_printf(&text, "%s%s", text.len ? "," : "", add);
+	if (!text.len)
+		buf_puts(&text, "defaults");
+	if (words.failed || text.failed) {
+		p->arena->failed = true;
+		return options;
+	}
+	return arena_strdup(p->arena, text.data);
+}
+
+void rule_fstab_missing(struct planner *p)
+{
+	CLEANUP(view_done) struct view v = {0};
+
+	if (!view_open(p, &v))
+		return;
+	for (size_t i = 0; i < v.table.len; i++) {
+		const struct fstab_entry *e = &v.table.item[i];
+		const char *options = e->text[FSTAB_OPTIONS], *now;
+
+		if (is_root(e) || is_pseudo(e) || fstab_has_option(options, "noauto") ||
+		    volumes_find(&p->facts->volumes, e->text[FSTAB_SPEC]))
+			continue;
+		now = optional(p, options);
+		if (!now)
+			return;
+		if (strcmp(now, options))
+			change(p, &v, i, FSTAB_OPTIONS, now);
+		if (strcmp(e->text[FSTAB_PASSNO], "0"))
+			change(p, &v, i, FSTAB_PASSNO, "0");
+		planner_tell(p, arena_printf(p->arena, FSTAB ":%zu: %s on %s", e->line, e->text[FSTAB_SPEC], e->text[FSTAB_FILE]),
+			     "this device is not in the image and may not exist on the new machine",
+			     "the boot does not wait for it; attach one, or delete the line");
+	}
+	view_write(p, &v, "devices that are not in the image must not stop the boot");
+}

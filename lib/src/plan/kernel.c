@@ -1,0 +1,91 @@
+/* kernel.c - the kernel that is to boot, and the guest's own ones */
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "inspect/drivers.h"
+#include "plan/planner.h"
+
+void rule_donor_kernel(struct planner *p)
+{
+	const struct facts_donor *d = &p->facts->donor;
+	struct action *a;
+
+	if (!*d->chosen.release) {
+		planner_block(p, d->name, d->chosen.why_not ? d->chosen.why_not : "no kernel was found",
+			      d->from_guest ? "take a kernel from a donor: --donor IMAGE"
+					    : "choose another donor: one that has /boot/vmlinuz-*, its initramfs and /lib/modules");
+		return;
+	}
+	if (d->from_guest || (d->boot.present && d->modules.present))
+		return;
+	a = planner_action(p, ACTION_TREE, arena_printf(p->arena, "/lib/modules/%s", d->chosen.release),
+			   "the donor's kernel, its initramfs and modules");
+	if (!a)
+		return;
+	a->files = d->boot.files + d->modules.files;
+	a->bytes = d->boot.bytes + d->modules.bytes;
+}
+
+void rule_arch(struct planner *p)
+{
+	const struct facts *f = p->facts;
+	const struct facts_donor *d = &f->donor;
+
+	if (!*d->chosen.release)
+		return;
+	if (f->bits == 64 && !d->chosen.is_64bit)
+		planner_block(p, arena_printf(p->arena, "%s is a 64-bit program, kernel %s is 32-bit", f->init_path, d->chosen.release),
+			      "a 32-bit kernel cannot run a 64-bit guest", "choose a 64-bit (amd64) donor");
+	else if (f->bits == 32 && d->chosen.is_64bit && d->config_ia32 == 'n')
+		planner_block(p, arena_printf(p->arena, "%s: CONFIG_IA32_EMULATION is not set", d->chosen.config),
+			      "this 64-bit kernel cannot run the guest's 32-bit programs",
+			      "choose a donor whose kernel has IA32_EMULATION, or a 32-bit one");
+	else if (!f->bits)
+		planner_tell(p, *f->init_path ? f->init_path : "/sbin/init", "init is no ELF program that could be read",
+			     "whether it runs on the new kernel cannot be told");
+}
+
+void rule_initramfs_drivers(struct planner *p)
+{
+	const struct facts_donor *d = &p->facts->donor;
+
+	if (!*d->chosen.release)
+		return;
+	if (!d->initramfs_read) {
+		planner_block(p, d->chosen.initrd, d->initramfs_error, "rebuild it on the donor, or choose another kernel with --kernel");
+		return;
+	}
+	for (size_t t = 0; t < DRIVERS_TARGETS; t++) {
+		CLEANUP(buf_done) struct buf names = {0};
+
+		if (!has_target(p, 1u << t) || !d->missing[t].len)
+			continue;
+		for (size_t i = 0; i < d->missing[t].len; i++)
+			buf_printf(&names, "%s%s", i ? ", " : "", d->missing[t].item[i]);
+		if (names.failed) {
+			p->arena->failed = true;
+			return;
+		}
+		planner_block(p, d->chosen.initrd,
+			      arena_printf(p->arena, "target %s needs %s, which neither the initramfs nor the kernel has",
+					   drivers_target_name[t], names.data),
+			      "rebuild the donor's initramfs with all drivers (MODULES=most; dracut --no-hostonly), or leave the target out with --target");
+	}
+}
+
+void rule_kernel_pv_only(struct planner *p)
+{
+	const struct facts_kernels *k = &p->facts->kernels;
+
+	for (size_t i = 0; i < k->len; i++) {
+		const struct facts_kernel *one = &k->item[i];
+
+		if (!strcmp(one->release, p->plan->kernel))
+			continue;
+		if (!one->hvm)
+			planner_tell(p, one->image, one->why_not, "it stays where it is, but not in the boot menu");
+		else if (!*one->initrd)
+			planner_tell(p, one->image, "it has no initramfs, so that it could not find the root by UUID",
+				     "it stays where it is, but not in the boot menu");
+	}
+}

@@ -1,0 +1,194 @@
+/* planner.c - collecting actions and findings */
+#include "plan/planner.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+/* The last action on a path, or NULL. */
+static struct action *last_action(struct planner *p, const char *path)
+{
+	for (size_t i = p->plan->actions; i--;)
+		if (!strcmp(p->plan->action[i].path, path))
+			return &p->plan->action[i];
+	return NULL;
+}
+
+const char *planner_text(struct planner *p, const char *path, size_t *ret_len)
+{
+	const struct action *a = last_action(p, path);
+	const struct facts_file *f;
+
+	*ret_len = 0;
+	if (a && a->kind == ACTION_REMOVE)
+		return NULL;
+	if (a && a->kind == ACTION_FILE) {
+		*ret_len = a->after_len;
+		return a->after;
+	}
+	f = facts_file(p->facts, path);
+	if (!f)
+		return NULL;
+	*ret_len = f->len;
+	return f->text;
+}
+
+bool planner_exists(struct planner *p, const char *path)
+{
+	const struct action *a = last_action(p, path);
+
+	return a ? a->kind != ACTION_REMOVE : facts_file(p->facts, path) != NULL;
+}
+
+struct action *planner_action(struct planner *p, enum action_kind kind, const char *path, const char *reason)
+{
+	struct action *a = arena_push(p->arena, &p->plan->action, &p->plan->actions, sizeof(*a));
+
+	if (!a)
+		return NULL;
+	*a = (struct action){.kind = kind, .rule = p->rule->id, .severity = p->rule->severity, .before = "", .after = ""};
+	a->path = arena_strdup(p->arena, path);
+	a->reason = arena_strdup(p->arena, reason);
+	return a->path && a->reason ? a : NULL;
+}
+
+void planner_write(struct planner *p, const char *path, const char *text, size_t len, uint32_t mode, const char *reason)
+{
+	size_t before_len;
+	const char *before = planner_text(p, path, &before_len);
+	bool existed = planner_exists(p, path);
+	struct action *a;
+
+	if (before && before_len == len && !memcmp(before, text, len))
+		return;
+	a = planner_action(p, ACTION_FILE, path, reason);
+	if (!a)
+		return;
+	a->existed = existed;
+	a->before = before ? before : "";
+	a->before_len = before_len;
+	a->after = arena_memdup(p->arena, text, len);
+	a->after_len = len;
+	a->mode = mode;
+}
+
+void planner_write_buf(struct planner *p, const char *path, const struct buf *text, uint32_t mode, const char *reason)
+{
+	if (text->failed)
+		p->arena->failed = true;
+	else
+		planner_write(p, path, text->len ? text->data : "", text->len, mode, reason);
+}
+
+void planner_link(struct planner *p, const char *path, const char *target, const char *reason)
+{
+	const struct facts_file *f = facts_file(p->facts, path);
+	struct action *a;
+
+	if (f && f->is_link && !strcmp(f->target, target))
+		return;
+	a = planner_action(p, ACTION_LINK, path, reason);
+	if (!a)
+		return;
+	a->existed = f != NULL;
+	a->before = f && f->is_link ? f->target : "";
+	a->before_len = strlen(a->before);
+	a->after = arena_strdup(p->arena, target);
+	a->after_len = strlen(target);
+}
+
+void planner_remove(struct planner *p, const char *path, const char *reason)
+{
+	size_t len;
+	const char *before = planner_text(p, path, &len);
+	const struct facts_file *f = facts_file(p->facts, path);
+	struct action *a;
+
+	if (!planner_exists(p, path))
+		return;
+	a = planner_action(p, ACTION_REMOVE, path, reason);
+	if (!a)
+		return;
+	a->existed = true;
+	a->before = f && f->is_link ? f->target : before ? before : "";
+	a->before_len = strlen(a->before);
+	if (!(f && f->is_link))
+		a->before_len = len;
+}
+
+static void add_finding(struct planner *p, bool blocks, const char *evidence, const char *text, const char *advice)
+{
+	struct finding *f = arena_push(p->arena, &p->plan->finding, &p->plan->findings, sizeof(*f));
+
+	if (!f || !evidence || !text || !advice) {
+		p->arena->failed = true;
+		return;
+	}
+	for (const char *const *allow = p->options->allow; blocks && allow && *allow; allow++)
+		if (!strcmp(*allow, p->rule->id))
+			blocks = false;
+	*f = (struct finding){.rule = p->rule->id, .severity = p->rule->severity, .blocks = blocks};
+	f->evidence = arena_strdup(p->arena, evidence);
+	f->text = arena_strdup(p->arena, text);
+	f->advice = arena_strdup(p->arena, advice);
+	if (blocks && !p->plan->blocked) {
+		p->plan->blocked = true;
+		p->plan->blocked_by = arena_printf(p->arena, "%s: %s%s%s; %s", p->rule->id, evidence, *evidence ? ": " : "", text, advice);
+	}
+}
+
+void planner_block(struct planner *p, const char *evidence, const char *text, const char *advice)
+{
+	add_finding(p, true, evidence, text, advice);
+}
+
+void planner_tell(struct planner *p, const char *evidence, const char *text, const char *advice)
+{
+	add_finding(p, false, evidence, text, advice);
+}
+
+void planner_cmdline(struct planner *p, const char *word)
+{
+	strlist_add(&p->plan->args, word);
+}
+
+bool has_target(const struct planner *p, unsigned target)
+{
+	return (p->targets & target) != 0;
+}
+
+static bool is_word_byte(char c)
+{
+	return isalnum((unsigned char)c) || c == '_' || c == '.';
+}
+
+bool has_word(const char *text, size_t len, const char *word)
+{
+	size_t n = strlen(word);
+	const char *at = text, *end = text + len;
+
+	while ((at = memmem(at, (size_t)(end - at), word, n))) {
+		if ((at == text || !is_word_byte(at[-1])) && (at + n == end || !is_word_byte(at[n])))
+			return true;
+		at++;
+	}
+	return false;
+}
+
+bool next_line(const char *text, size_t len, size_t *at, struct line *ret)
+{
+	const char *nl;
+
+	if (*at >= len)
+		return false;
+	nl = memchr(text + *at, '\n', len - *at);
+	ret->text = text + *at;
+	ret->whole = nl ? (size_t)(nl - ret->text) + 1 : len - *at;
+	ret->len = nl ? ret->whole - 1 : ret->whole;
+	if (ret->len && ret->text[ret->len - 1] == '\r')
+		ret->len--;
+	ret->number++;
+	*at += ret->whole;
+	return true;
+}

@@ -1,0 +1,73 @@
+/* planner.h - what a rule works with; for plan/ only */
+#ifndef P2H_PLAN_PLANNER_H
+#define P2H_PLAN_PLANNER_H
+
+#include "plan/plan.h"
+
+struct planner {
+	const struct facts *facts;
+	const struct p2h_options *options;
+	unsigned targets;
+	const struct rule *rule; /* the one that runs */
+	struct plan *plan;
+	struct arena *arena;     /* the plan's: a failure there is seen at the end */
+};
+
+/* Text of a file as the actions so far leave it; NULL if it is not there. */
+const char *planner_text(struct planner *p, const char *path, size_t *ret_len);
+bool planner_exists(struct planner *p, const char *path);
+
+/* Actions. planner_write does nothing when the content is there already. */
+void planner_write(struct planner *p, const char *path, const char *text, size_t len, uint32_t mode, const char *reason);
+void planner_write_buf(struct planner *p, const char *path, const struct buf *text, uint32_t mode, const char *reason);
+void planner_link(struct planner *p, const char *path, const char *target, const char *reason);
+void planner_remove(struct planner *p, const char *path, const char *reason);
+struct action *planner_action(struct planner *p, enum action_kind kind, const char *path, const char *reason); /* NULL: no memory */
+
+/* Findings; evidence and the like are copied. */
+void planner_block(struct planner *p, const char *evidence, const char *text, const char *advice);
+void planner_tell(struct planner *p, const char *evidence, const char *text, const char *advice);
+
+/* Words for the kernel command line; a word of the same NAME= is replaced, order is that of the calls. */
+void planner_cmdline(struct planner *p, const char *word);
+
+bool has_target(const struct planner *p, unsigned target);
+
+/* Does text hold `word` between bytes that are no letter, digit, '_' or '.'? */
+bool has_word(const char *text, size_t len, const char *word);
+
+/* Line by line: the next line of [*at, end), its length without and with its line end. false: no more. */
+struct line {
+	const char *text;
+	size_t len, whole;
+	size_t number;
+};
+bool next_line(const char *text, size_t len, size_t *at, struct line *ret);
+
+/* The rules' functions, by concern. */
+void rule_source_state(struct planner *p);     /* state.c */
+void rule_grub_features(struct planner *p);
+void rule_unmounted(struct planner *p);
+void rule_donor_kernel(struct planner *p);     /* kernel.c */
+void rule_arch(struct planner *p);
+void rule_initramfs_drivers(struct planner *p);
+void rule_kernel_pv_only(struct planner *p);
+void rule_layout(struct planner *p);           /* layout.c */
+void rule_fstab_root(struct planner *p);       /* fstab.c */
+void rule_fstab_here(struct planner *p);
+void rule_fstab_missing(struct planner *p);
+void rule_getty_inittab(struct planner *p);    /* console.c */
+void rule_getty_upstart(struct planner *p);
+void rule_getty_systemd(struct planner *p);
+void rule_securetty(struct planner *p);
+void rule_console_order(struct planner *p);
+void rule_ifnames(struct planner *p);          /* network.c */
+void rule_persistent_net(struct planner *p);
+void rule_param_pv(struct planner *p);         /* cmdline.c */
+void rule_nvme_timeout(struct planner *p);
+void rule_user_cmdline(struct planner *p);
+void rule_grub_cfg(struct planner *p);         /* bootloader.c */
+void rule_boot_loader(struct planner *p);
+void rule_space(struct planner *p);            /* space.c */
+
+#endif

@@ -1,0 +1,45 @@
+/* state.c - is the guest's file system fit to be changed and to be read by GRUB? */
+#include <string.h>
+
+#include "plan/planner.h"
+
+void rule_source_state(struct planner *p)
+{
+	const struct facts *f = p->facts;
+
+	if (f->needs_recovery)
+		planner_block(p, "superblock: needs_recovery", "the journal holds changes that are not in the file system yet: the volume was copied while it was mounted",
+			      "run `e2fsck -E journal_only` (or e2fsck -p) on a copy of the volume and convert that");
+	if (f->has_errors)
+		planner_block(p, "superblock: state has errors", "the file system is marked as damaged",
+			      "run `e2fsck -f` on a copy of the volume and convert that");
+	if (f->not_clean && !f->needs_recovery && !f->has_errors)
+		planner_tell(p, "superblock: state not clean", "the file system was not unmounted cleanly",
+			     "the guest checks it at its next boot; `e2fsck -f` on the copy does it now");
+}
+
+void rule_grub_features(struct planner *p)
+{
+	static const char *const unreadable[] = {"inline_data", "ea_inode", "casefold"};
+	const struct facts *f = p->facts;
+
+	if (f->boot_number != f->root_number)
+		return; /* GRUB reads only the volume with /boot */
+	for (size_t i = 0; i < sizeof(unreadable) / sizeof(unreadable[0]); i++)
+		if (strlist_has(&f->features, unreadable[i]))
+			planner_block(p, arena_printf(p->arena, "superblock: %s", unreadable[i]),
+				      "GRUB 2 cannot read a file system with this feature",
+				      "put /boot on a file system of its own without it, or copy the root to a file system made without it");
+}
+
+void rule_unmounted(struct planner *p)
+{
+	const struct strlist *l = &p->facts->unmounted;
+
+	for (size_t i = 0; i < l->len; i++) {
+		if (!strncmp(l->item[i], "/boot ", 6) || !strncmp(l->item[i], "/usr ", 5))
+			planner_block(p, l->item[i], "this part of the guest cannot be read", "this version reads ext2, ext3 and ext4");
+		else
+			planner_tell(p, l->item[i], "this part of the guest was not looked at", "nothing in it is changed");
+	}
+}

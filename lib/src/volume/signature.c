@@ -1,0 +1,57 @@
+/* signature.c - libblkid over a window of the disk */
+#include <blkid/blkid.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "volume/probe.h"
+#include "volume/window.h"
+
+static void cleanup_probe(blkid_probe *pr)
+{
+	if (*pr)
+		blkid_free_probe(*pr);
+}
+
+static void copy_value(blkid_probe pr, const char *name, char *to, size_t size)
+{
+	const char *value = NULL;
+
+	to[0] = '\0';
+	if (!blkid_probe_lookup_value(pr, name, &value, NULL) && value)
+		snprintf(to, size, "%s", value);
+}
+
+int probe_signature(struct disk *d, struct volume *v, struct p2h_error *err)
+{
+	CLEANUP_FD int fd = -1;
+	CLEANUP(cleanup_probe) blkid_probe pr = NULL;
+	int rc;
+
+	if (v->len < 1024)
+		return 0;
+	rc = window_open(d, v->off, v->len, &fd, err);
+	if (rc)
+		return rc;
+	pr = blkid_new_probe();
+	if (!pr)
+		return error_nomem(err);
+	if (blkid_probe_set_device(pr, fd, 0, (blkid_loff_t)v->len))
+		return error_set(err, P2H_IO, "libblkid cannot look at %s", d->name);
+	blkid_probe_enable_superblocks(pr, 1);
+	blkid_probe_set_superblocks_flags(pr, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_UUID | BLKID_SUBLKS_LABEL);
+	blkid_probe_enable_partitions(pr, 0);
+	rc = blkid_do_safeprobe(pr);
+	if (rc == 1)
+		return 0;
+	if (rc == -2) {
+		snprintf(v->content, sizeof(v->content), "ambiguous");
+		return 0;
+	}
+	if (rc < 0)
+		return error_set(err, P2H_IO, "libblkid cannot probe %s", d->name);
+	copy_value(pr, "TYPE", v->content, sizeof(v->content));
+	copy_value(pr, "UUID", v->uuid, sizeof(v->uuid));
+	copy_value(pr, "LABEL", v->label, sizeof(v->label));
+	return 0;
+}

@@ -1,0 +1,140 @@
+#include "volume/volume.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "volume/probe.h"
+
+void volumes_done(struct volumes *v)
+{
+	free(v->item);
+	*v = (struct volumes){0};
+}
+
+/* Partitions with something in them are what the kernel will see, whatever superblock an earlier use left on the whole disk. */
+static bool table_is_used(const struct volumes *v)
+{
+	for (size_t i = 1; i < v->len; i++)
+		if (v->item[i].content[0])
+			return true;
+	return false;
+}
+
+int volumes_probe(struct disk *d, struct volumes *ret, struct p2h_error *err)
+{
+	CLEANUP(volumes_done) struct volumes found = {0};
+	struct volume *whole;
+	int rc;
+
+	found.item = calloc(1, sizeof(*found.item));
+	if (!found.item)
+		return error_nomem(err);
+	found.len = 1;
+	found.sector_size = 512;
+	found.item[0].len = d->size;
+	rc = probe_signature(d, &found.item[0], err);
+	if (rc)
+		return rc;
+	rc = probe_table(d, &found, err);
+	for (size_t i = 1; !rc && i < found.len; i++)
+		rc = probe_signature(d, &found.item[i], err);
+	whole = &found.item[0];
+	if (whole->content[0] && (rc == P2H_CORRUPT || (!rc && !table_is_used(&found)))) {
+		/* A file system on the whole disk, with a boot sector that only looks like a table. */
+		found.table = TABLE_NONE;
+		found.table_id[0] = '\0';
+		found.len = 1;
+		rc = 0;
+	} else if (found.table != TABLE_NONE) {
+		whole->content[0] = whole->uuid[0] = whole->label[0] = '\0';
+	}
+	if (rc)
+		return rc;
+	*ret = found;
+	found = (struct volumes){0};
+	return 0;
+}
+
+int volume_open(struct disk *d, const struct volume *v, struct disk **ret, struct p2h_error *err)
+{
+	return disk_slice_open(d, v->off, v->len, ret, err);
+}
+
+/* "/dev/xvda3", "/dev/sda3", "/dev/hda3", "/dev/vda3", "/dev/nvme0n1p3" -> 3, "/dev/xvda" -> 0; another disk or no disk: -1. */
+static int device_number(const char *device)
+{
+	static const char *const stem[] = {"/dev/xvda", "/dev/sda", "/dev/hda", "/dev/vda", "/dev/xvde", "/dev/nvme0n1"};
+
+	for (size_t i = 0; i < sizeof(stem) / sizeof(stem[0]); i++) {
+		size_t n = strlen(stem[i]);
+		const char *digits = device + n;
+
+		if (strncmp(device, stem[i], n))
+			continue;
+		if (!strcmp(stem[i], "/dev/nvme0n1") && *digits == 'p')
+			digits++;
+		if (!*digits)
+			return 0;
+		if (strspn(digits, "0123456789") != strlen(digits) || strlen(digits) > 3)
+			return -1;
+		return atoi(digits);
+	}
+	return -1;
+}
+
+static const struct volume *find_by_tag(const struct volumes *v, const char *tag, const char *value)
+{
+	CLEANUP_FREE char *bare = strdup(value);
+	const struct volume *found = NULL;
+	size_t n;
+
+	if (!bare)
+		return NULL;
+	n = strlen(bare); /* UUID="..." is allowed in fstab */
+	if (n >= 2 && bare[0] == '"' && bare[n - 1] == '"') {
+		memmove(bare, bare + 1, n - 2);
+		bare[n - 2] = '\0';
+	}
+	if (!*bare)
+		return NULL;
+	for (size_t i = 0; i < v->len; i++) {
+		const struct volume *one = &v->item[i];
+		bool same = !strcmp(tag, "LABEL") ? !strcmp(one->label, bare)
+			  : !strcmp(tag, "UUID") ? !strcasecmp(one->uuid, bare)
+						 : !strcasecmp(one->part_uuid, bare);
+
+		if (!same)
+			continue;
+		if (found)
+			return NULL; /* two of the same name: which one is meant cannot be said */
+		found = one;
+	}
+	return found;
+}
+
+const struct volume *volumes_find(const struct volumes *v, const char *device)
+{
+	static const char *const tag[] = {"UUID", "LABEL", "PARTUUID"};
+	static const char *const dir[] = {"/dev/disk/by-uuid/", "/dev/disk/by-label/", "/dev/disk/by-partuuid/"};
+	int number;
+
+	for (size_t i = 0; i < 3; i++) {
+		size_t n = strlen(tag[i]);
+
+		if (!strncmp(device, tag[i], n) && device[n] == '=')
+			return find_by_tag(v, tag[i], device + n + 1);
+		if (!strncmp(device, dir[i], strlen(dir[i])))
+			return find_by_tag(v, tag[i], device + strlen(dir[i]));
+	}
+	number = device_number(device);
+	if (number < 0)
+		return NULL;
+	/* A file system on the whole volume was attached as /dev/xvda1 or /dev/sda1, as EC2 does it, or as the whole device. */
+	if (v->table == TABLE_NONE)
+		return number <= 1 && v->len ? &v->item[0] : NULL;
+	for (size_t i = 1; i < v->len; i++)
+		if (v->item[i].number == (unsigned)number)
+			return &v->item[i];
+	return NULL;
+}

@@ -1,0 +1,54 @@
+/*
+ * volume.h - what lies on a disk: partition table (libfdisk) and signatures (libblkid)
+ *
+ * Both libraries want a file descriptor. They get a sparse in-memory copy of the places that they look at (the first and last
+ * MiB of the disk and of every partition, and the chain of extended boot records), so that any struct disk can be probed: a raw
+ * file, a qcow2 behind qemu-nbd, a transaction.
+ */
+#ifndef P2H_VOLUME_VOLUME_H
+#define P2H_VOLUME_VOLUME_H
+
+#include "disk/disk.h"
+
+enum volume_table { TABLE_NONE, TABLE_MBR, TABLE_GPT };
+
+/* A whole disk (number 0) or a partition. Strings are "" when unknown, never NULL. */
+struct volume {
+	unsigned number;      /* 0: the whole disk; else as in /dev/xvda<number> */
+	uint64_t off, len;    /* bytes */
+	bool active;          /* MBR boot flag, GPT legacy BIOS bootable attribute */
+	char type[40];        /* partition type: "83" for MBR, lower-case GUID for GPT, "" for a whole disk */
+	char part_uuid[40];   /* PARTUUID as the kernel knows it, lower case */
+	char content[32];     /* libblkid's TYPE: "ext4", "swap", "xfs", "LVM2_member", ...; "" if no signature */
+	char uuid[40];        /* as libblkid prints it */
+	char label[128];
+};
+
+struct volumes {
+	enum volume_table table;
+	char table_id[40];       /* MBR: "0x1234abcd"; GPT: GUID */
+	unsigned sector_size;    /* 512 */
+	struct volume *item;     /* [0] is the whole disk (content "" when there is a table), then partitions by number */
+	size_t len;
+};
+
+/* Errors: P2H_CORRUPT when the table contradicts itself or a partition leaves the disk (a truncated image: the message says so). */
+int volumes_probe(struct disk *d, struct volumes *ret, struct p2h_error *err);
+void volumes_done(struct volumes *v);
+
+/* The volume as a disk of its own (whole disk: a slice of everything). */
+int volume_open(struct disk *d, const struct volume *v, struct disk **ret, struct p2h_error *err);
+
+#define VOLUME_GPT_BIOS_BOOT "21686148-6449-6e6f-744e-656564454649"
+#define VOLUME_ALIGNMENT (1024 * 1024u) /* where the first partition starts in the `partition` layout, bytes */
+
+/* The volume that the guest calls `device` ("/dev/xvda1", "UUID=...", "LABEL=...", "PARTUUID=..."); NULL: none in this image. */
+const struct volume *volumes_find(const struct volumes *v, const char *device);
+
+/*
+ * The 512 bytes of a master boot record: no boot code, disk signature `id`, one active partition of type 0x83 from byte `start` for `len`
+ * bytes. P2H_UNSUPPORTED beyond 2 TiB.
+ */
+int mbr_make(uint32_t id, uint64_t start, uint64_t len, uint8_t ret[512], struct p2h_error *err);
+
+#endif
