@@ -128,11 +128,14 @@ static int advance(struct cpio *c, struct p2h_error *err)
 	}
 }
 
-/* Skips NUL bytes; true when an archive begins. */
+/* Skips NUL bytes, of which there may be gigabytes; true when an archive begins. */
 static bool find_archive(struct cpio *c, const uint8_t *data, size_t len, size_t *done)
 {
+	static const uint8_t zeros[512];
 	size_t from = *done;
 
+	while (len - *done >= sizeof(zeros) && !memcmp(data + *done, zeros, sizeof(zeros)))
+		*done += sizeof(zeros);
 	while (*done < len && !data[*done])
 		++*done;
 	c->pos += *done - from;
