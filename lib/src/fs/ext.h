@@ -12,6 +12,7 @@ struct ext {
 	struct disk *disk; /* borrowed */
 	ext2_filsys e2;
 	struct p2h_error io_error; /* the disk's own message for what libext2fs is about to report; code 0: none */
+	bool flushing;             /* what is written now is mostly what stands there already */
 	bool bitmaps;              /* read: only writing and counting need them, and they are large */
 
 	/* The last directory looked up, so that a walk down a path is one step at a time. */

@@ -1,5 +1,5 @@
 /* ext_alloc.c - giving blocks to a file's content and taking them back */
-#include <endian.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -287,28 +287,38 @@ int ext_alloc(struct ext *e, ext2_ino_t ino, struct ext2_inode_large *inode, uin
 	return rc ? ext_error(e, rc, path, err) : 0;
 }
 
-/*
- * Every block of the file must lie inside the file system and be marked as used before anything is freed: libext2fs
- * does not look.
- */
+/* A run must be marked as used. */
+static int check_used(struct ext *e, const struct ext_run *run, const char *path, struct p2h_error *err)
+{
+	blk64_t found;
+	errcode_t rc = ext2fs_find_first_zero_block_bitmap2(e->e2->block_map, run->start, run->start + run->len - 1, &found);
+
+	if (rc == ENOENT)
+		return 0;
+	if (rc)
+		return ext_error(e, rc, path, err);
+	return error_set(err, P2H_CORRUPT, "%s: uses block %llu, which is marked as free", path, (unsigned long long)found);
+}
+
+/* Before anything is freed: libext2fs does not look whether blocks lie inside the file system and are in use. */
 static int check_content(struct ext *e, ext2_ino_t ino, struct ext2_inode_large *inode, const char *path,
 			 struct p2h_error *err)
 {
 	CLEANUP(ext_map_done) struct ext_map map = {0};
-	uint64_t end = size_in_blocks(e, EXT2_I_SIZE(inode));
-	struct ext_run run;
+	struct ext_run run = {0};
+	uint64_t total = 0;
 	int rc = ext_map_open(e, ino, inode, path, &map, err);
 
-	for (blk64_t at = 0; !rc && at < end; at += run.len) {
+	for (blk64_t at = 0; !rc; at += run.len) {
 		rc = ext_map_find(&map, at, &run, err);
-		if (rc)
+		if (!rc && run.start) {
+			total += run.len;
+			rc = check_used(e, &run, path, err);
+		}
+		if (!rc && total > ext2fs_blocks_count(e->e2->super))
+			rc = error_set(err, P2H_CORRUPT, "%s: holds more blocks than the file system", path);
+		if (rc || run.len > UINT32_MAX - at) /* the last block a file can have */
 			break;
-		if (run.len > end - at)
-			run.len = end - at;
-		for (uint64_t i = 0; run.start && i < run.len; i++)
-			if (!ext2fs_test_block_bitmap2(e->e2->block_map, run.start + i))
-				return error_set(err, P2H_CORRUPT, "%s: uses block %llu, which is marked as free", path,
-						 (unsigned long long)(run.start + i));
 	}
 	return rc;
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "fs/ext.h"
 
 /* libext2fs hands an io_manager nothing but a name; the disk reaches our open() by this. */
@@ -55,6 +56,31 @@ static errcode_t io_read64(io_channel channel, unsigned long long block, int cou
 	return keep_error(e, &err);
 }
 
+/*
+ * libext2fs writes every bitmap and group descriptor back when one has changed: 70 MB on a volume of 1 TiB. Only blocks that
+ * differ are passed on.
+ */
+static int write_changed(struct ext *e, uint64_t off, const char *data, size_t count, size_t size, struct p2h_error *err)
+{
+	CLEANUP_FREE char *old = malloc(count * size);
+	size_t run = 0;
+	int rc;
+
+	if (!old)
+		return error_nomem(err);
+	rc = disk_read(e->disk, old, off, count * size, err);
+	for (size_t i = 0; i <= count && !rc; i++) {
+		if (i < count && memcmp(old + i * size, data + i * size, size)) {
+			run++;
+			continue;
+		}
+		if (run)
+			rc = disk_write(e->disk, data + (i - run) * size, off + (i - run) * size, run * size, err);
+		run = 0;
+	}
+	return rc;
+}
+
 static errcode_t io_write64(io_channel channel, unsigned long long block, int count, const void *data)
 {
 	struct ext *e = ext_of_channel(channel);
@@ -65,8 +91,12 @@ static errcode_t io_write64(io_channel channel, unsigned long long block, int co
 
 	if (rc || !len)
 		return rc;
-	if (!disk_write(e->disk, data, off, len, &err))
+	if (e->flushing && count > 0) {
+		if (!write_changed(e, off, data, (size_t)count, (size_t)channel->block_size, &err))
+			return 0;
+	} else if (!disk_write(e->disk, data, off, len, &err)) {
 		return 0;
+	}
 	error_prefix(&err, err.code, "writing block %llu", block);
 	return keep_error(e, &err);
 }

@@ -78,6 +78,10 @@ static const struct feature not_writable[] = {
 	{RO_COMPAT, 0x800, "replica"},
 };
 
+/* libext2fs knows mmp, but its installed header does not say so. A journal device is no file system. */
+#define KNOWN_INCOMPAT \
+	((EXT2_LIB_FEATURE_INCOMPAT_SUPP | EXT4_FEATURE_INCOMPAT_MMP) & ~EXT3_FEATURE_INCOMPAT_JOURNAL_DEV)
+
 /* What ext3's own driver knew; anything beyond makes it ext4. */
 #define EXT3_INCOMPAT (0x2u | 0x4u | 0x10u)
 #define EXT3_RO_COMPAT (0x1u | 0x2u | 0x4u)
@@ -174,7 +178,7 @@ int ext_super_check(struct disk *d, unsigned flags, struct fs_info *info, struct
 	fill_info(&u.sb, have, info);
 	if (info->features.failed)
 		return error_nomem(err);
-	rc = check_known(INCOMPAT, have[INCOMPAT], EXT2_LIB_FEATURE_INCOMPAT_SUPP & ~EXT3_FEATURE_INCOMPAT_JOURNAL_DEV, err);
+	rc = check_known(INCOMPAT, have[INCOMPAT], KNOWN_INCOMPAT, err);
 	if (!rc && flags & FS_WRITE)
 		rc = check_writing(info, have, err);
 	return rc;

@@ -370,7 +370,9 @@ int ext_sync(struct fs *fs, struct p2h_error *err)
 	if (!(e->e2->flags & (EXT2_FLAG_DIRTY | EXT2_FLAG_CHANGED)))
 		return 0;
 	e->e2->super->s_wtime_hi = (uint8_t)((uint64_t)e->e2->now >> 32);
+	e->flushing = true;
 	rc = ext2fs_flush(e->e2);
+	e->flushing = false;
 	if (rc)
 		return ext_error(e, rc, "writing the file system's metadata", err);
 	e->e2->flags &= ~EXT2_FLAG_CHANGED;

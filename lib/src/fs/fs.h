@@ -77,7 +77,7 @@ int fs_dir_open(const char *host_path, struct fs **ret, struct p2h_error *err);
 
 /*
  * Several file systems as one tree: root at "/", others attached by fs_mount_add at a path of the root. Takes over the file systems given
- * (also closes them), except when it fails. fs_space and fs_info are those of the root; fs_space_at asks for the one that holds a path.
+ * (also closes them), except when it fails. fs_space, fs_info, fs_free_ranges and fs_boot_* are those of the root; fs_space_at asks for the one that holds a path.
  */
 int fs_mount_open(struct fs *root, struct fs **ret, struct p2h_error *err);
 int fs_mount_add(struct fs *mount, const char *path, struct fs *child, struct p2h_error *err);

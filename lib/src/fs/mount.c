@@ -135,18 +135,18 @@ static int mount_free_ranges(struct fs *fs, uint64_t base, struct ranges *ret, s
 
 static int mount_boot_read(struct fs *fs, struct buf *ret, struct ranges *ret_where, struct p2h_error *err)
 {
-	(void)fs;
-	(void)ret;
-	(void)ret_where;
-	return error_set(err, P2H_UNSUPPORTED, "the boot loader inode belongs to one file system, not to a tree of several");
+	struct fs *root = mount_of(fs)->place[0].fs;
+
+	return root->ops->boot_read(root, ret, ret_where, err);
 }
 
 static int mount_boot_write(struct fs *fs, const void *data, size_t len, struct ranges *ret, struct p2h_error *err)
 {
-	(void)data;
-	(void)len;
-	(void)ret;
-	return mount_boot_read(fs, NULL, NULL, err);
+	const char *inner;
+	struct fs *root;
+	int rc = find_writable(fs, "/", &root, &inner, err);
+
+	return rc ? rc : root->writing->boot_write(root, data, len, ret, err);
 }
 
 static void mount_free(struct mount *m)
