@@ -2,8 +2,8 @@
  * initramfs.h - what an initramfs holds (kernel Documentation/driver-api/early-userspace/buffer-format.rst)
  *
  * A sequence of cpio archives (newc), each plain or compressed (gzip, xz, lzma, bzip2, lz4, lzop, zstd), with NUL padding in between:
- * early microcode cpio first, then the main one, then what was appended. Read with libarchive from memory; bounds: 2 GiB unpacked,
- * 200,000 members (then P2H_UNSUPPORTED).
+ * early microcode cpio first, then the main one, then what was appended. Read as the kernel does, without holding what is unpacked; bounds:
+ * 2 GiB unpacked, 200,000 members (then P2H_UNSUPPORTED). Truncated or damaged, or junk in between: P2H_CORRUPT.
  */
 #ifndef P2H_PARSE_INITRAMFS_H
 #define P2H_PARSE_INITRAMFS_H
