@@ -90,7 +90,7 @@ static int read_header(struct elf_file *f, struct elf_facts *e, struct p2h_error
 	e->bits = f->wide ? 64 : 32;
 	e->type = le16_get(f->data + offsetof(Elf64_Ehdr, e_type));
 	e->machine = le16_get(f->data + offsetof(Elf64_Ehdr, e_machine));
-	f->headers = f->wide ? le64_get(f->data + offsetof(Elf64_Ehdr, e_phoff)) : le32_get(f->data + offsetof(Elf32_Ehdr, e_phoff));
+	f->headers = word_at(f, f->wide ? offsetof(Elf64_Ehdr, e_phoff) : offsetof(Elf32_Ehdr, e_phoff));
 	f->size = le16_get(f->data + (f->wide ? offsetof(Elf64_Ehdr, e_phentsize) : offsetof(Elf32_Ehdr, e_phentsize)));
 	f->count = le16_get(f->data + (f->wide ? offsetof(Elf64_Ehdr, e_phnum) : offsetof(Elf32_Ehdr, e_phnum)));
 	if (!f->count)
@@ -128,7 +128,8 @@ static bool address_to_offset(const struct elf_file *f, uint64_t address, uint64
 	for (size_t i = 0; i < f->count; i++) {
 		struct segment s = segment_at(f, i);
 
-		if (s.type != PT_LOAD || address < s.address || address - s.address >= s.size || !range_ok(s.offset, s.size, f->len))
+		if (s.type != PT_LOAD || address < s.address || address - s.address >= s.size ||
+		    !range_ok(s.offset, s.size, f->len))
 			continue;
 		*off = s.offset + (address - s.address);
 		*end = s.offset + s.size;

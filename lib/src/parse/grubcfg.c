@@ -41,7 +41,8 @@ static void parser_done(struct grubrun *p)
 static int push_frame(struct grubrun *p, enum grubrun_kind kind)
 {
 	if (p->depth == GRUBRUN_MAX_DEPTH)
-		return error_set(p->err, P2H_UNSUPPORTED, "line %zu: blocks nest deeper than %u", p->reader.line, GRUBRUN_MAX_DEPTH);
+		return error_set(p->err, P2H_UNSUPPORTED, "line %zu: blocks nest deeper than %u", p->reader.line,
+				 GRUBRUN_MAX_DEPTH);
 	p->frame[p->depth++] = (struct grubrun_frame){
 	    .kind = kind,
 	    .outer_skip = p->skip,
@@ -65,7 +66,9 @@ static int pop_frame(struct grubrun *p)
 		p->entry = GRUBMENU_NONE;
 	}
 	if (f->kind == FRAME_ENTRY || f->kind == FRAME_SUBMENU) {
-		grubscript_undo(&p->vars, f->mark);
+		int undone = grubscript_undo(&p->vars, f->mark, p->err);
+
+		code = code ? code : undone;
 		p->parent = f->parent;
 	}
 	p->skip = f->outer_skip;

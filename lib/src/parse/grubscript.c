@@ -220,17 +220,22 @@ int grubscript_unset(struct grubscript_vars *v, const char *name, struct p2h_err
 	return change(v, name, NULL, false, err);
 }
 
-void grubscript_undo(struct grubscript_vars *v, size_t mark)
+int grubscript_undo(struct grubscript_vars *v, size_t mark, struct p2h_error *err)
 {
+	int code = 0;
+
 	while (v->logged > mark) {
 		struct grubscript_change *c = &v->log[--v->logged], dropped = {0};
 
-		/* Only bringing back an unset one needs memory; without it the variable stays unset. */
-		if (replace(v, c->name, c->old, c->was_set, &dropped))
+		/* Only bringing back one that was removed needs memory. */
+		if (replace(v, c->name, c->old, c->was_set, &dropped)) {
 			free(c->old);
+			code = error_nomem(err);
+		}
 		free(dropped.old);
 		free(c->name);
 	}
+	return code;
 }
 
 void grubscript_vars_done(struct grubscript_vars *v)
@@ -252,7 +257,8 @@ int grubscript_spend(size_t *spent, size_t bytes, struct p2h_error *err)
 {
 	*spent += bytes < MAX_SPENT ? bytes : MAX_SPENT;
 	if (*spent > MAX_SPENT)
-		return error_set(err, P2H_UNSUPPORTED, "its variables and titles stand for more than %u MiB of text", MAX_SPENT >> 20);
+		return error_set(err, P2H_UNSUPPORTED, "its variables and titles stand for more than %u MiB of text",
+				 MAX_SPENT >> 20);
 	return 0;
 }
 

@@ -49,7 +49,7 @@ struct grubscript_vars {
 int grubscript_set(struct grubscript_vars *v, const char *name, const char *value, struct p2h_error *err);
 int grubscript_unset(struct grubscript_vars *v, const char *name, struct p2h_error *err);
 /* Takes back all settings but the first `mark` of the log. */
-void grubscript_undo(struct grubscript_vars *v, size_t mark);
+int grubscript_undo(struct grubscript_vars *v, size_t mark, struct p2h_error *err);
 /* NULL: unknown. A variable that was never set is "", as in GRUB, but for those that GRUB itself sets. */
 const char *grubscript_get(const struct grubscript_vars *v, const char *name);
 void grubscript_vars_done(struct grubscript_vars *v);
