@@ -292,7 +292,7 @@ static int check_records(const struct journal *j, struct p2h_error *err)
 		return found;
 	if (count != le64toh(j->header.record_count_le))
 		return damaged(j, "records are missing", err);
-	return journal_get_map(j, &map, err);
+	return journal_shift(j) ? journal_get_map(j, &map, err) : 0;
 }
 
 int journal_open(struct journal *j, const char *path, struct p2h_error *err)
