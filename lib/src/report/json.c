@@ -126,6 +126,7 @@ static void put_space(struct json_writer *w, json_t *root, const struct report_i
 
 static void put_parts(struct json_writer *w, json_t *root, const struct report_input *in)
 {
+	const struct verify_report *image = image_verification(in);
 	json_t *verify = json_object();
 
 	if (in->facts) {
@@ -151,9 +152,9 @@ static void put_parts(struct json_writer *w, json_t *root, const struct report_i
 	put_space(w, root, in);
 	if (in->changed_bytes)
 		json_put_number(w, root, "changed_bytes", *in->changed_bytes);
-	if (in->before)
-		json_put(w, verify, "before", verification(w, in->before));
-	if (in->after)
+	if (image)
+		json_put(w, verify, "before", verification(w, image));
+	if (in->after && in->after != image)
 		json_put(w, verify, "after", verification(w, in->after));
 	json_put(w, root, "verify", verify);
 }

@@ -10,6 +10,9 @@
 
 /* ready, refused, unfit, nothing-to-do, done, open. For the verb "verify" an undecided outcome is what the steps say. */
 const char *verdict_name(const struct report_input *in);
+bool has_verb(const struct report_input *in, const char *verb);
+/* Of the image as it is; with the verbs that make no other, either report is it. NULL if none. */
+const struct verify_report *image_verification(const struct report_input *in);
 const char *table_name(enum volume_table table);     /* "none", "mbr", "gpt" */
 const char *layout_name(enum p2h_layout layout);     /* as on the command line */
 const char *place_name(enum boot_place place);       /* "gap", "bios-boot", "inode5" */

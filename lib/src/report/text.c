@@ -40,11 +40,6 @@ void text_section(struct buf *b, const char *fmt, ...)
 	va_end(ap);
 }
 
-static bool has_verb(const struct report_input *in, const char *verb)
-{
-	return !strcmp(or_empty(in->verb), verb);
-}
-
 static const char *verdict_text(const struct report_input *in)
 {
 	switch (in->outcome) {
@@ -141,7 +136,7 @@ static void append_verification(struct buf *b, const struct report_input *in)
 
 int report_text(const struct report_input *in, struct buf *ret, struct p2h_error *err)
 {
-	const struct verify_report *image = in->before ? in->before : in->after;
+	const struct verify_report *image = image_verification(in);
 	int rc = 0;
 
 	if (has_verb(in, "verify")) {

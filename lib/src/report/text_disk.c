@@ -110,7 +110,7 @@ void text_space(struct buf *b, const struct report_input *in)
 		buf_clear(&bytes);
 		append_bytes_exact(&bytes, *in->changed_bytes);
 		if (!bytes.failed)
-			text_line(b, "  written %s of the disk differ from the source", bytes.data);
+			text_line(b, "  changed %s of the disk differ from the source", bytes.data);
 	}
 	b->failed |= bytes.failed;
 }

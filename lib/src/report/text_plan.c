@@ -63,7 +63,12 @@ int text_findings(struct buf *b, const struct plan *p, struct p2h_error *err)
 		blocking += p->finding[i].blocks;
 	}
 	qsort(sorted, p->findings, sizeof(*sorted), compare_findings);
-	text_section(b, "Findings: %zu, %zu of them block", p->findings, blocking);
+	if (!p->findings)
+		text_section(b, "Findings: none");
+	else if (!blocking)
+		text_section(b, "Findings: %zu, none blocks", p->findings);
+	else
+		text_section(b, "Findings: %zu, %zu block", p->findings, blocking);
 	for (size_t i = 0; i < p->findings; i++) {
 		const struct finding *f = sorted[i];
 

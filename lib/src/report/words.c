@@ -20,9 +20,19 @@ const char *verdict_name(const struct report_input *in)
 	case P2H_OUTCOME_OPEN:
 		break;
 	}
-	if (in->before && !strcmp(or_empty(in->verb), "verify"))
-		return in->before->passed ? "nothing-to-do" : "unfit";
+	if (has_verb(in, "verify") && image_verification(in))
+		return image_verification(in)->passed ? "nothing-to-do" : "unfit";
 	return "open";
+}
+
+bool has_verb(const struct report_input *in, const char *verb)
+{
+	return !strcmp(or_empty(in->verb), verb);
+}
+
+const struct verify_report *image_verification(const struct report_input *in)
+{
+	return in->before || has_verb(in, "convert") ? in->before : in->after;
 }
 
 const char *table_name(enum volume_table table)
