@@ -10,6 +10,7 @@
 
 #define BOOT_DRIVE_AT 0x64   /* GRUB: include/grub/i386/pc/boot.h */
 #define STAGE1_VERSION_AT 0x3e /* GRUB legacy: stage1/stage1.h */
+#define DISK_ID_AT 0x1b8
 #define TABLE_AT 0x1be
 #define SIGNATURE_AT 0x1fe
 #define CORE_LIMIT 0x78000u  /* memory that GRUB's boot code can fill, util/grub-mkimage.c */
@@ -55,7 +56,7 @@ void step_boot_sector(struct verify *v)
 	struct judgement j = {.v = v};
 	const uint8_t *s = v->sector;
 
-	if (all_zero(s, TABLE_AT)) {
+	if (all_zero(s, DISK_ID_AT)) {
 		judge(&j, VERIFY_FAIL, "sector 0 holds no boot code%s",
 		      all_zero(s, GRUB_SECTOR) ? ": it is all zeros" : "");
 	} else if (le16_get(s + SIGNATURE_AT) != 0xaa55) {

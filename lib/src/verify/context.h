@@ -126,6 +126,9 @@ enum device_fit {
 /* spec: /dev/..., UUID=, LABEL=, PARTUUID=. why: one phrase for the evidence when it does not fit. */
 enum device_fit device_find(const struct verify *v, const char *spec, const struct volume **ret, char *why, size_t size);
 
+/* watch.c: passes reads on to `under` (borrowed) and keeps the first that failed in *first. */
+int watch_open(struct disk *under, struct p2h_error *first, struct disk **ret, struct p2h_error *err);
+
 /* core.c */
 int grub_view_open(struct verify *v, const struct volume *volume, struct grub_view *ret, struct p2h_error *err);
 void grub_view_close(struct grub_view *view);

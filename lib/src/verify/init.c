@@ -60,7 +60,7 @@ static bool program_resolve(struct verify *v, const char *path)
 			rc = fs_read(v->guest->fs, now, PROGRAM_LIMIT, &file, &e);
 		if (rc) {
 			v->nomem |= rc == P2H_NOMEM;
-			snprintf(f->problem, sizeof f->problem, "%.60s: %.180s", path, e.msg);
+			snprintf(f->problem, sizeof f->problem, "%.60s: cannot run %.60s: %.110s", path, now, e.msg);
 			return false;
 		}
 		next = script_interpreter(&file);
@@ -102,7 +102,7 @@ void init_find(struct verify *v)
 	}
 	if (fs_realpath(v->guest->fs, path, &f->real, &e)) {
 		v->nomem |= e.code == P2H_NOMEM;
-		snprintf(f->problem, sizeof f->problem, "%.250s", e.msg);
+		snprintf(f->problem, sizeof f->problem, "%.100s: %.150s", path, e.msg);
 		return;
 	}
 	f->kind = kind_of(v, f->real);

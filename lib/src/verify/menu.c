@@ -145,7 +145,7 @@ static int kernel_read(struct verify *v, const char *path, struct p2h_error *err
 	if (rc)
 		return rc;
 	if (!S_ISREG(st.mode))
-		return error_set(err, P2H_CORRUPT, "is not a regular file");
+		return error_set(err, P2H_CORRUPT, "not a regular file");
 	rc = fs_open(v->boot.fs, path, &f, err);
 	if (rc)
 		return rc;
@@ -157,9 +157,9 @@ static int kernel_read(struct verify *v, const char *path, struct p2h_error *err
 	if (rc)
 		return rc;
 	if (v->kernel.kind != KIMAGE_BZIMAGE)
-		return error_set(err, P2H_UNSUPPORTED, "is a Xen PV kernel (plain vmlinux): a BIOS boot loader cannot start it");
+		return error_set(err, P2H_UNSUPPORTED, "a Xen PV kernel (plain vmlinux): a BIOS boot loader cannot start it");
 	if (v->kernel.expected_size > st.size)
-		return error_set(err, P2H_CORRUPT, "is truncated: %llu bytes of %llu", (unsigned long long)st.size,
+		return error_set(err, P2H_CORRUPT, "truncated: %llu bytes of %llu", (unsigned long long)st.size,
 				 (unsigned long long)v->kernel.expected_size);
 	return 0;
 }

@@ -300,8 +300,8 @@ void step_network_driver(struct verify *v)
 	static const char what[] = "drivers for the target's network cards";
 	struct judgement j = {.v = v};
 
-	if (!v->kernel_ok) {
-		verify_skip(v, "network-driver", what, "there is no kernel");
+	if (!v->kernel_ok || (!v->dep_ok && kernel_config(v, "MODULES") != 'n')) {
+		verify_skip(v, "network-driver", what, v->kernel_ok ? "there is no modules.dep" : "there is no kernel");
 		return;
 	}
 	for (size_t i = 0; i < TARGETS; i++) {

@@ -111,6 +111,8 @@ static void judge_names(struct judgement *j)
 		judge(j, VERIFY_PASS, "%s names eth0, and udev here does not rename it", where);
 	else if (v->entry)
 		judge(j, VERIFY_WARN, "%s names eth0, but the command line lacks net.ifnames=0", where);
+	else
+		judge(j, VERIFY_WARN, "%s names eth0, and no command line is known to keep that name", where);
 }
 
 /* Rules that older udevs write by themselves: this MAC address is eth0. A new card then becomes eth1. */

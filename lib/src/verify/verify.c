@@ -115,11 +115,30 @@ static int fill_strings(struct verify *v, struct p2h_error *err)
 	return 0;
 }
 
+/* What the steps start from: sector 0, the volumes, the guest's tree. */
+static int verify_init(struct verify *v, int root_number, struct p2h_error *guest_error, struct p2h_error *err)
+{
+	int rc = disk_read(v->disk, v->sector, 0, sizeof v->sector, err);
+
+	if (rc)
+		return rc;
+	v->volumes_ok = volumes_probe(v->disk, &v->volumes, &v->volumes_error) == 0;
+	if (!v->volumes_ok)
+		v->volumes = (struct volumes){0};
+	if (guest_open(v->disk, root_number, 0, 0, &v->guest, guest_error))
+		v->guest = NULL;
+	if (v->guest)
+		v->root = volume_by_number(&v->volumes, v->guest->root_number);
+	v->nomem = v->volumes_error.code == P2H_NOMEM || (!v->guest && guest_error->code == P2H_NOMEM);
+	return 0;
+}
+
 int verify_disk(struct disk *d, int root_number, unsigned targets, struct verify_report *ret, struct p2h_error *err)
 {
-	struct verify_report report = {0};
-	__attribute__((cleanup(verify_done))) struct verify v = {.disk = d, .targets = targets, .report = &report};
-	struct p2h_error guest_error = {0};
+	CLEANUP_DISK struct disk *watched = NULL;
+	CLEANUP(verify_report_done) struct verify_report report = {0};
+	CLEANUP(verify_done) struct verify v = {.targets = targets, .report = &report};
+	struct p2h_error guest_error = {0}, unreadable = {0};
 	int rc;
 
 	*ret = (struct verify_report){0};
@@ -127,25 +146,25 @@ int verify_disk(struct disk *d, int root_number, unsigned targets, struct verify
 		return error_set(err, P2H_USAGE, "no target to verify for");
 	if (d->size < GRUB_SECTOR)
 		return error_set(err, P2H_CORRUPT, "%s is shorter than a sector", d->name);
-	rc = disk_read(d, v.sector, 0, sizeof v.sector, err);
+	rc = watch_open(d, &unreadable, &watched, err);
 	if (rc)
 		return rc;
-	v.volumes_ok = volumes_probe(d, &v.volumes, &v.volumes_error) == 0;
-	if (!v.volumes_ok)
-		v.volumes = (struct volumes){0};
-	if (guest_open(d, root_number, 0, 0, &v.guest, &guest_error))
-		v.guest = NULL;
-	if (v.guest)
-		v.root = volume_by_number(&v.volumes, v.guest->root_number);
-	v.nomem = v.volumes_error.code == P2H_NOMEM || guest_error.code == P2H_NOMEM;
-
+	v.disk = watched;
+	rc = verify_init(&v, root_number, &guest_error, err);
+	if (rc)
+		return rc;
 	run_steps(&v, &guest_error);
 	rc = fill_strings(&v, err);
 	if (rc)
-		verify_report_done(&report);
-	else
-		*ret = report;
-	return rc;
+		return rc;
+	if (unreadable.code) {
+		if (err)
+			*err = unreadable;
+		return unreadable.code;
+	}
+	*ret = report;
+	report = (struct verify_report){0};
+	return 0;
 }
 
 void verify_report_done(struct verify_report *r)

@@ -1,0 +1,50 @@
+/*
+ * bootimage.h - small disk images that boot as far as verify can tell: a real GRUB core image, a real ext4, and a tree of
+ * files that are right in structure but do nothing. For tests that break them in one place.
+ */
+#ifndef P2H_TEST_BOOTIMAGE_H
+#define P2H_TEST_BOOTIMAGE_H
+
+#include "disk/disk.h"
+#include "fs/fs.h"
+
+#define BOOTIMAGE_RELEASE "6.1.0-99-test"
+#define BOOTIMAGE_UUID "5d1c7a2e-0b0a-4a0e-9f55-6b8a3c1d2e4f"
+#define BOOTIMAGE_PART (1024 * 1024u)      /* where the partition starts, bytes */
+#define BOOTIMAGE_FS (16 * 1024 * 1024u)   /* its size */
+#define BOOTIMAGE_MODULES "/lib/modules/" BOOTIMAGE_RELEASE
+#define BOOTIMAGE_KERNEL "/boot/vmlinuz-" BOOTIMAGE_RELEASE
+#define BOOTIMAGE_INITRD "/boot/initrd.img-" BOOTIMAGE_RELEASE
+#define BOOTIMAGE_CONFIG "/boot/config-" BOOTIMAGE_RELEASE
+
+/* Are the programs there that make such images? */
+bool bootimage_possible(void);
+
+/* false in a test's group setup: something failed, with the reason on stderr. */
+bool bootimage_init(void);
+void bootimage_exit(void);
+
+/* A copy in RAM; the caller closes it. flat: the file system starts at sector 0, core in inode 5. NULL: failed. */
+struct disk *bootimage_open(bool flat);
+
+/* Another core image in place of the usual one: these modules, this embedded configuration. */
+bool bootimage_core(struct disk *d, const char *modules, const char *config);
+#define BOOTIMAGE_CORE_MODULES "biosdisk part_msdos part_gpt ext2 search search_fs_uuid normal linux configfile"
+#define BOOTIMAGE_CORE_CONFIG "search.fs_uuid " BOOTIMAGE_UUID " root\nset prefix=($root)/boot/grub\n"
+
+/* The pieces, appended to ret. */
+struct bootimage_elf {
+	unsigned bits;
+	const char *interp;   /* NULL: static */
+	const unsigned *abi;  /* three numbers, NULL: no tag */
+};
+void bootimage_elf(struct buf *ret, const struct bootimage_elf *elf);
+void bootimage_kernel(struct buf *ret, bool is_64bit);
+/* newc archive, not compressed; members: paths separated by blanks, each with a few bytes. */
+void bootimage_initrd(struct buf *ret, const char *members);
+#define BOOTIMAGE_KO "lib/modules/" BOOTIMAGE_RELEASE "/kernel/"
+#define BOOTIMAGE_INITRD_MEMBERS                                                                                      \
+	"init " BOOTIMAGE_KO "xen-blkfront.ko " BOOTIMAGE_KO "nvme.ko " BOOTIMAGE_KO "nvme-core.ko " BOOTIMAGE_KO \
+	"virtio_blk.ko " BOOTIMAGE_KO "virtio_pci.ko " BOOTIMAGE_KO "ext4.ko " BOOTIMAGE_KO "jbd2.ko"
+
+#endif
