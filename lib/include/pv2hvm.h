@@ -64,7 +64,7 @@ struct p2h_options {
 	const char *donor;         /* image, block device or directory; NULL: none (inspect, verify, kernel "guest") */
 	const char *input_format;  /* QEMU's name; NULL: detected */
 	const char *output;        /* new file or block device; NULL with in_place or for a dry run */
-	const char *output_format; /* "raw" or "qcow2"; NULL: the source's if it is one of these, else qcow2 */
+	const char *output_format; /* "raw" or "qcow2"; NULL: by the output's suffix, else the source's, else qcow2 */
 	bool in_place;
 	const char *undo_file;     /* in place; NULL: SOURCE.pv2hvm-undo */
 	bool force;                /* replace an existing output file; write to a device that holds signatures */

@@ -81,7 +81,7 @@ int error_prefix(struct p2h_error *err, int code, const char *fmt, ...)
 	vsnprintf(whole, sizeof(whole), fmt, ap);
 	va_end(ap);
 	used = strlen(whole);
-	snprintf(whole + used, sizeof(whole) - used, ": %s", err->msg);
+	snprintf(whole + used, sizeof(whole) - used, ": %.*s", (int)(sizeof(whole) - used), err->msg);
 	make_printable(whole);
 	memcpy(err->msg, whole, sizeof(whole));
 	return code;

@@ -119,9 +119,12 @@ static int read_init(struct fs *fs, struct facts *f, struct p2h_error *err)
 
 int read_system(struct fs *fs, struct facts *f, struct p2h_error *err)
 {
-	static const char *const mount_programs[] = {"/bin/mount", "/lib/x86_64-linux-gnu/libmount.so.1",
-						     "/lib/i386-linux-gnu/libmount.so.1", "/lib64/libmount.so.1",
-						     "/lib/libmount.so.1", "/usr/lib/x86_64-linux-gnu/libmount.so.1", NULL};
+	static const char *const mount_programs[] = {
+		"/bin/mount", "/usr/bin/mount",
+		"/lib/x86_64-linux-gnu/libmount.so.1", "/usr/lib/x86_64-linux-gnu/libmount.so.1",
+		"/lib/i386-linux-gnu/libmount.so.1", "/usr/lib/i386-linux-gnu/libmount.so.1",
+		"/lib64/libmount.so.1", "/usr/lib64/libmount.so.1", "/lib/libmount.so.1", "/usr/lib/libmount.so.1", NULL,
+	};
 	int rc;
 
 	f->init_path = "";

@@ -251,12 +251,15 @@ static int commit_step(void *arg, uint64_t done, uint64_t total)
 	return job_progress(arg, "writing the output", done, total);
 }
 
+/* What the user says, else what the new file's name says, else the source's format. */
 static const char *output_format(const struct p2h_job *job)
 {
-	const char *own = job->facts.format;
+	const char *own = job->facts.format, *dot = job->options.output ? strrchr(job->options.output, '.') : NULL;
 
 	if (job->options.output_format)
 		return job->options.output_format;
+	if (dot && (!strcmp(dot, ".qcow2") || !strcmp(dot, ".raw")))
+		return dot + 1;
 	return own && (!strcmp(own, "raw") || !strcmp(own, "qcow2")) ? own : "qcow2";
 }
 

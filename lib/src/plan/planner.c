@@ -160,7 +160,7 @@ bool has_target(const struct planner *p, unsigned target)
 
 static bool is_word_byte(char c)
 {
-	return isalnum((unsigned char)c) || c == '_' || c == '.';
+	return isalnum((unsigned char)c) || c == '_';
 }
 
 bool has_word(const char *text, size_t len, const char *word)

@@ -33,7 +33,7 @@ void planner_cmdline(struct planner *p, const char *word);
 
 bool has_target(const struct planner *p, unsigned target);
 
-/* Does text hold `word` between bytes that are no letter, digit, '_' or '.'? */
+/* Does text hold `word` between bytes that are no letter, digit or '_'? */
 bool has_word(const char *text, size_t len, const char *word);
 
 /* Line by line: the next line of [*at, end), its length without and with its line end. false: no more. */
