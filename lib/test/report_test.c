@@ -356,6 +356,7 @@ static void test_boot_places(void **state)
 		{PLACE_BIOS_BOOT, "BIOS boot partition, sectors 1-2047 ("},
 		{PLACE_INODE5, "inode 5 of the root file system ("},
 	};
+	CLEANUP_FREE char *separate = NULL;
 	struct sample s;
 
 	(void)state;
@@ -367,6 +368,9 @@ static void test_boot_places(void **state)
 		text = text_of(&s);
 		ASSERT_IN_ORDER(text, "boot loader  GRUB 2.06-13+deb12u1, ", rows[i].want);
 	}
+	s.facts.boot_number = 2;
+	separate = text_of(&s);
+	ASSERT_IN_ORDER(separate, "boot loader  GRUB 2.06-13+deb12u1, inode 5 of the /boot file system (", "  /boot   1000000 of 2621440 blocks free");
 }
 
 /* Layouts flat and keep leave the disk as it is, other partitions are named as left alone. */
@@ -657,6 +661,40 @@ static void test_byte_counts(void **state)
 	}
 }
 
+static unsigned long allocations, fail_at;
+
+static void *failing_malloc(size_t size)
+{
+	return ++allocations == fail_at ? NULL : malloc(size);
+}
+
+/* Whichever allocation of the JSON library fails, the report says so instead of leaving something out. */
+static void test_no_memory(void **state)
+{
+	struct sample s;
+	unsigned long all = 0;
+
+	(void)state;
+	fill(&s);
+	json_set_alloc_funcs(failing_malloc, free);
+	for (fail_at = allocations = 0;; fail_at += 1 + fail_at / 8) {
+		CLEANUP(buf_done) struct buf b = {0};
+		struct p2h_error err = {0};
+		int rc;
+
+		allocations = 0;
+		rc = report_json(&s.in, &b, &err);
+		if (!fail_at)
+			all = allocations;
+		assert_int_equal(rc, fail_at && fail_at <= all ? P2H_NOMEM : 0);
+		assert_int_equal(err.code, rc);
+		if (fail_at > all)
+			break;
+	}
+	json_set_alloc_funcs(malloc, free);
+	assert_true(all > 500);
+}
+
 /* The schema as published, and a strict reading of it: no member that it does not describe. */
 static const char validator[] =
 	"import json, sys\n"
@@ -756,6 +794,7 @@ int main(void)
 		cmocka_unit_test(test_changes_of_one_path),
 		cmocka_unit_test(test_same_input_same_bytes),
 		cmocka_unit_test(test_byte_counts),
+		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_schema),
 	};
 

@@ -134,11 +134,11 @@ static void append_old_kernels(struct buf *b, const struct report_input *in)
 	for (size_t i = 0; i < k->len; i++) {
 		if (!strcmp(or_empty(k->item[i].release), or_empty(in->plan->kernel)))
 			continue;
-		if (k->item[i].hvm)
+		if (k->item[i].hvm && *or_empty(k->item[i].initrd))
 			text_line(b, "  kernel %s stays, and can be chosen in the menu", or_empty(k->item[i].release));
 		else
 			text_line(b, "  kernel %s stays, but not in the menu: %s", or_empty(k->item[i].release),
-				  or_empty(k->item[i].why_not));
+				  k->item[i].hvm ? "it has no initramfs" : or_empty(k->item[i].why_not));
 	}
 }
 
