@@ -296,7 +296,7 @@ static void test_mount(void **state)
 	OK(fs_mount_open(root, &fs, &err));
 	OK(fs_dir_open(deep, &child, &err));
 	OK(fs_mount_add(fs, "/etc/to-deep", child, &err)); /* a link to the mount point */
-	OK(disk_open(fsimage_make("image2", args, 16, many), "raw", 0, &d2, &err));
+	OK(disk_open(fsimage_make("image2", args, 20, many), "raw", 0, &d2, &err));
 	OK(fs_ext_open(d2, 0, 0, &child, &err));
 	assert_int_equal(fs_mount_add(fs, "/nowhere", child, &err), P2H_NOTFOUND);
 	assert_int_equal(fs_mount_add(fs, "/tiny", child, &err), P2H_NOTFOUND);

@@ -199,15 +199,20 @@ int ext_dir_remove(struct ext *e, ext2_ino_t dir, const char *path, ext2_ino_t i
 	return rc ? ext_error(e, rc, path, err) : touch_dir(e, dir, path, err);
 }
 
-static int find_child(ext2_ino_t dir, int entry, struct ext2_dir_entry *dirent, int offset, int blocksize, char *buf,
-		      void *arg)
+/* By name: for a directory inside its inode libext2fs calls ".." a file like others. */
+static bool is_named(const struct ext2_dir_entry *dirent, const char *name)
 {
-	(void)dir;
-	(void)dirent;
+	size_t len = (size_t)ext2fs_dirent_name_len(dirent);
+
+	return len == strlen(name) && !memcmp(dirent->name, name, len);
+}
+
+static int find_child(struct ext2_dir_entry *dirent, int offset, int blocksize, char *buf, void *arg)
+{
 	(void)offset;
 	(void)blocksize;
 	(void)buf;
-	if (entry != DIRENT_OTHER_FILE)
+	if (is_named(dirent, ".") || is_named(dirent, ".."))
 		return 0;
 	*(bool *)arg = true;
 	return DIRENT_ABORT;
@@ -216,22 +221,20 @@ static int find_child(ext2_ino_t dir, int entry, struct ext2_dir_entry *dirent, 
 int ext_dir_is_empty(struct ext *e, ext2_ino_t dir, const char *path, bool *ret, struct p2h_error *err)
 {
 	bool child = false;
-	errcode_t rc = ext2fs_dir_iterate2(e->e2, dir, 0, NULL, find_child, &child);
+	errcode_t rc = ext2fs_dir_iterate(e->e2, dir, 0, NULL, find_child, &child);
 
 	*ret = !child;
 	return rc ? ext_error(e, rc, path, err) : 0;
 }
 
-static int change_parent(ext2_ino_t dir, int entry, struct ext2_dir_entry *dirent, int offset, int blocksize, char *buf,
-			 void *arg)
+static int change_parent(struct ext2_dir_entry *dirent, int offset, int blocksize, char *buf, void *arg)
 {
 	ext2_ino_t *parent = arg;
 
-	(void)dir;
 	(void)offset;
 	(void)blocksize;
 	(void)buf;
-	if (entry != DIRENT_DOT_DOT_FILE)
+	if (!is_named(dirent, ".."))
 		return 0;
 	dirent->inode = *parent;
 	*parent = 0;
@@ -240,7 +243,7 @@ static int change_parent(ext2_ino_t dir, int entry, struct ext2_dir_entry *diren
 
 int ext_dir_set_parent(struct ext *e, ext2_ino_t dir, ext2_ino_t parent, const char *path, struct p2h_error *err)
 {
-	errcode_t rc = ext2fs_dir_iterate2(e->e2, dir, 0, NULL, change_parent, &parent);
+	errcode_t rc = ext2fs_dir_iterate(e->e2, dir, 0, NULL, change_parent, &parent);
 
 	if (rc)
 		return ext_error(e, rc, path, err);

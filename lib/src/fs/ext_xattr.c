@@ -122,7 +122,8 @@ int ext_set_xattr(struct fs *fs, const char *path, const char *name, const void 
 	return ext_inode_write(e, ino, &inode, path, err);
 }
 
-int ext_xattrs_clear(struct ext *e, ext2_ino_t ino, const char *path, struct p2h_error *err)
+/* Values in inodes of their own lose a user each. */
+static int drop_value_inodes(struct ext *e, ext2_ino_t ino, const char *path, struct p2h_error *err)
 {
 	CLEANUP(strlist_done) struct strlist names = {0};
 	CLEANUP_HANDLE struct ext2_xattr_handle *h = NULL;
@@ -140,4 +141,17 @@ int ext_xattrs_clear(struct ext *e, ext2_ino_t ino, const char *path, struct p2h
 			return ext_error(e, rc, path, err);
 	}
 	return 0;
+}
+
+int ext_xattrs_clear(struct ext *e, ext2_ino_t ino, const char *path, struct p2h_error *err)
+{
+	errcode_t rc;
+	int code = 0;
+
+	if (ext2fs_has_feature_ea_inode(e->e2->super))
+		code = drop_value_inodes(e, ino, path, err);
+	if (code)
+		return code;
+	rc = ext2fs_free_ext_attr(e->e2, ino, NULL);
+	return rc ? ext_error(e, rc, path, err) : 0;
 }

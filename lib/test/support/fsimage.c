@@ -197,7 +197,7 @@ bool fsimage_has_xattrs(void)
 const char *fsimage_make(const char *name, const char *const *args, unsigned mib, const char *from)
 {
 	static char path[400];
-	const char *argv[32] = {"mke2fs", "-q", "-F", "-N", "7000", "-U", "01234567-89ab-cdef-0123-456789abcdef", "-E",
+	const char *argv[32] = {"mke2fs", "-q", "-F", "-N", "3000", "-U", "01234567-89ab-cdef-0123-456789abcdef", "-E",
 				"hash_seed=01234567-89ab-cdef-0123-456789abcdef", "-L", "label"};
 	struct p2h_error err = {0};
 	size_t n = 11;
@@ -229,6 +229,16 @@ const char *fsimage_copy(const char *from, const char *name)
 	snprintf(path, sizeof(path), "%s/%s", fsimage_dir(), name);
 	OK(run_program(argv, "coreutils", NULL, NULL, &err));
 	return path;
+}
+
+void fsimage_index_dirs(const char *path)
+{
+	const char *const argv[] = {"e2fsck", "-fyD", path, NULL};
+	struct p2h_error err = {0};
+	int status = -1;
+
+	OK(run_program(argv, "e2fsprogs", NULL, &status, &err));
+	assert_in_range(status, 0, 1);
 }
 
 void fsimage_assert_clean(const char *path)

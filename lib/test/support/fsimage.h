@@ -20,7 +20,7 @@ const char *fsimage_dir(void);
 void fsimage_done(void);
 
 /* The tree that every image is made from; built once. Its big directory has FSIMAGE_MANY names, its big file FSIMAGE_BIG bytes. */
-#define FSIMAGE_MANY 5000
+#define FSIMAGE_MANY 1000
 #define FSIMAGE_BIG (6u << 20)
 const char *fsimage_tree(void);
 bool fsimage_has_xattrs(void); /* could the host's file system hold what the tree has? */
@@ -30,6 +30,8 @@ void fsimage_fill(void *data, size_t len, unsigned seed); /* a pattern */
 const char *fsimage_make(const char *name, const char *const *args, unsigned mib, const char *tree);
 const char *fsimage_copy(const char *from, const char *name);
 
+/* e2fsck -fyD: directories become hash trees, as the kernel makes them. */
+void fsimage_index_dirs(const char *path);
 void fsimage_assert_clean(const char *path);   /* e2fsck -fn finds nothing to say */
 void fsimage_assert_ok(int rc, const struct p2h_error *err, const char *what);
 #define OK(call) fsimage_assert_ok(call, &err, #call) /* with a struct p2h_error err in scope */
