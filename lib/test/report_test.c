@@ -619,6 +619,34 @@ static void test_changes_of_one_path(void **state)
 	assert_null(strstr(text, "/etc/a"));
 }
 
+static void test_kernel_tree_that_is_not_copied(void **state)
+{
+	static const struct {
+		const char *release;
+		bool from_guest, present;
+		const char *want;
+	} rows[] = {
+		{"", false, false, ": no kernel fits\n"}, {"", true, false, ": no kernel fits\n"}, {RELEASE, true, false, ": the guest's own kernel boots\n"},
+		{RELEASE, false, true, ": the guest has it already\n"}, {RELEASE, false, false, "\n"},
+	};
+	struct sample s;
+
+	(void)state;
+	fill(&s);
+	s.action[1] = s.action[0];
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		CLEANUP_FREE char *text = NULL;
+		CLEANUP(buf_done) struct buf want = {0};
+
+		s.facts.donor.chosen.release = rows[i].release;
+		s.facts.donor.from_guest = rows[i].from_guest;
+		s.facts.donor.boot.present = s.facts.donor.modules.present = rows[i].present;
+		text = text_of(&s);
+		buf_printf(&want, "\nKernel tree\n  nothing to copy%s", rows[i].want);
+		assert_non_null(strstr(text, want.data));
+	}
+}
+
 static void test_same_input_same_bytes(void **state)
 {
 	struct sample *one = malloc(sizeof(*one)), *two = malloc(sizeof(*two));
@@ -792,6 +820,7 @@ int main(void)
 		cmocka_unit_test(test_json_leaves_out_what_was_not_reached),
 		cmocka_unit_test(test_verdicts),
 		cmocka_unit_test(test_changes_of_one_path),
+		cmocka_unit_test(test_kernel_tree_that_is_not_copied),
 		cmocka_unit_test(test_same_input_same_bytes),
 		cmocka_unit_test(test_byte_counts),
 		cmocka_unit_test(test_no_memory),

@@ -75,8 +75,8 @@ void text_kernel_tree(struct buf *b, const struct report_input *in)
 
 	text_section(b, "Kernel tree");
 	if (!a) {
-		text_line(b, "  nothing to copy%s", d->from_guest ? ": the guest's own kernel boots" :
-			  d->boot.present && d->modules.present ? ": the guest has it already" : "");
+		text_line(b, "  nothing to copy%s", !*or_empty(d->chosen.release) ? ": no kernel fits" :
+			  d->from_guest ? ": the guest's own kernel boots" : d->boot.present && d->modules.present ? ": the guest has it already" : "");
 		return;
 	}
 	append_bytes_exact(&bytes, a->bytes);
