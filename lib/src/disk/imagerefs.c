@@ -110,6 +110,26 @@ static int add_name(int fd, const char *name, const char *format, uint64_t off, 
 	return to->failed ? error_nomem(err) : 0;
 }
 
+/* QEMU looks for a relative data file from where the program runs, not from where the image lies. */
+static int add_data_file(int fd, const char *name, uint64_t off, uint32_t len, struct strlist *fixed,
+			 struct p2h_error *err)
+{
+	CLEANUP(strlist_done) struct strlist found = {0};
+	CLEANUP_FREE char *here = NULL;
+	int code = add_name(fd, name, "qcow2", off, len, &found, err);
+
+	if (code)
+		return code;
+	here = get_current_dir_name();
+	if (!here)
+		return error_sys(err, errno, "the current directory");
+	if (strchr("/", found.item[0][0]) || strchr(found.item[0], ':'))
+		strlist_add(fixed, found.item[0]);
+	else
+		strlist_addf(fixed, "%s/%s", here, found.item[0]);
+	return fixed->failed ? error_nomem(err) : 0;
+}
+
 /* Walks the header extensions: is the backing file declared raw, is there an external data file? */
 static int qcow2_extensions(int fd, const char *name, uint64_t off, bool *raw_backing, struct strlist *fixed,
 			    struct p2h_error *err)
@@ -127,7 +147,7 @@ static int qcow2_extensions(int fd, const char *name, uint64_t off, bool *raw_ba
 		if (be32_at(head) == QCOW2_EXT_BACKING_FORMAT && len == 3)
 			code = read_exact(fd, name, "qcow2", format, len, off, err);
 		else if (be32_at(head) == QCOW2_EXT_DATA_FILE)
-			code = add_name(fd, name, "qcow2", off, len, fixed, err);
+			code = add_data_file(fd, name, off, len, fixed, err);
 		if (code)
 			return code;
 		if (!strcmp(format, "raw"))

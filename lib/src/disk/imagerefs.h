@@ -18,6 +18,9 @@ const char *image_magic(const unsigned char *head, size_t len);
 int image_references(int fd, const char *name, const char *format, struct strlist *probe, struct strlist *fixed,
 		     struct p2h_error *err);
 
+/* Does a qcow2 file hold all the clusters that it refers to? QEMU reads those behind its end as zeros. P2H_CORRUPT: no. */
+int qcow2_check_whole(int fd, const char *name, uint64_t file_size, struct p2h_error *err);
+
 /* Reads up to len bytes; a short result is the end of the file. Negative: errno. */
 ssize_t pread_up_to(int fd, void *buf, size_t len, uint64_t off);
 

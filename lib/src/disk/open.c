@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "disk/backends.h"
+#include "disk/imagerefs.h"
 
 /* A name that reaches QEMU's option parser: nothing but what its drivers are called. */
 static int check_format_name(const char *format, struct p2h_error *err)
@@ -31,5 +32,7 @@ int disk_open(const char *path, const char *format, unsigned flags, struct disk 
 	/* qemu-nbd takes locks of its own when it writes; a reader is started without, see nbd.c. */
 	if (!(flags & DISK_WRITE))
 		code = image_lock_check(image.fd, path, false, err);
+	if (!code && !strcmp(format, "qcow2"))
+		code = qcow2_check_whole(image.fd, path, image.size, err);
 	return code ? code : nbd_open(path, format, image.is_device, flags, ret, err);
 }
