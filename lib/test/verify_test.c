@@ -186,41 +186,49 @@ static void disk_core_in_partition(struct disk *d)
 
 static void disk_core_no_part(struct disk *d)
 {
-	assert_true(bootimage_core(d, "biosdisk ext2 search_fs_uuid normal linux", BOOTIMAGE_CORE_CONFIG));
+	assert_true(bootimage_core(d, "biosdisk ext2 search_fs_uuid normal linux", "/boot/grub", BOOTIMAGE_CORE_CONFIG));
 }
 
 static void disk_core_no_uuid(struct disk *d)
 {
-	assert_true(bootimage_core(d, "biosdisk part_msdos ext2 linux minicmd", BOOTIMAGE_CORE_CONFIG));
+	assert_true(bootimage_core(d, "biosdisk part_msdos ext2 linux minicmd", "/boot/grub", BOOTIMAGE_CORE_CONFIG));
 }
 
 static void disk_core_no_ext2(struct disk *d)
 {
-	assert_true(bootimage_core(d, "biosdisk part_msdos search_fs_uuid normal linux xfs", BOOTIMAGE_CORE_CONFIG));
+	assert_true(bootimage_core(d, "biosdisk part_msdos search_fs_uuid normal linux xfs", "/boot/grub", BOOTIMAGE_CORE_CONFIG));
 }
 
 static void disk_core_other_uuid(struct disk *d)
 {
-	assert_true(bootimage_core(d, BOOTIMAGE_CORE_MODULES,
-				   "search.fs_uuid 00000000-0000-0000-0000-000000000001 root\nset prefix=($root)/boot/grub\n"));
+	assert_true(bootimage_core(d, BOOTIMAGE_CORE_MODULES, "/boot/grub", "search.fs_uuid 00000000-0000-0000-0000-000000000001 root\nset prefix=($root)/boot/grub\n"));
 }
 
 static void disk_core_other_dir(struct disk *d)
 {
-	assert_true(bootimage_core(d, BOOTIMAGE_CORE_MODULES,
-				   "search.fs_uuid " BOOTIMAGE_UUID " root\nset prefix=($root)/boot/grub2\n"));
+	assert_true(bootimage_core(d, BOOTIMAGE_CORE_MODULES, "/boot/grub", "search.fs_uuid " BOOTIMAGE_UUID " root\nset prefix=($root)/boot/grub2\n"));
 }
 
 static void disk_core_device(struct disk *d)
 {
-	assert_true(bootimage_core(d, BOOTIMAGE_CORE_MODULES, "# by number\nset prefix=(hd0,msdos1)'/boot/grub'\n"));
+	assert_true(bootimage_core(d, BOOTIMAGE_CORE_MODULES, "/boot/grub", "# by number\nset prefix=(hd0,msdos1)'/boot/grub'\n"));
 }
 
 static void disk_core_search(struct disk *d)
 {
-	assert_true(bootimage_core(d, BOOTIMAGE_CORE_MODULES,
-				   "search --no-floppy --fs-uuid --set=root " BOOTIMAGE_UUID
+	assert_true(bootimage_core(d, BOOTIMAGE_CORE_MODULES, "/boot/grub", "search --no-floppy --fs-uuid --set=root " BOOTIMAGE_UUID
 				   "\nset prefix=\"(${root})/boot/grub\"\nconfigfile $prefix/grub.cfg\n"));
+}
+
+/* As grub-install leaves them: the drive is the one that the BIOS started. */
+static void disk_core_prefix(struct disk *d)
+{
+	assert_true(bootimage_core(d, BOOTIMAGE_CORE_MODULES, "(,msdos1)/boot/grub", NULL));
+}
+
+static void disk_core_prefix_flat(struct disk *d)
+{
+	assert_true(bootimage_core(d, BOOTIMAGE_CORE_MODULES, "()/boot/grub", NULL));
 }
 
 static void disk_errors(struct disk *d)
@@ -284,6 +292,11 @@ static void menu_bls(struct fs *fs)
 static void menu_search(struct fs *fs)
 {
 	replace(fs, MENU, "--set=root 5", "--set=root 6");
+}
+
+static void menu_bare(struct fs *fs)
+{
+	put(fs, MENU, "linux " BOOTIMAGE_KERNEL " root=UUID=" BOOTIMAGE_UUID " net.ifnames=0\ninitrd " BOOTIMAGE_INITRD "\nboot\n");
 }
 
 static void menu_default(struct fs *fs)
@@ -651,7 +664,10 @@ static const struct row rows[] = {
 	{"nothing broken", NULL, NULL, 0, VERIFY_PASS, NULL, NULL, false},
 	{"flat, core in inode 5", NULL, NULL, 0, VERIFY_PASS, NULL, NULL, true},
 	{"core by device", NULL, disk_core_device, 0, VERIFY_PASS, NULL, NULL, false},
+	{"core by prefix", NULL, disk_core_prefix, 0, VERIFY_PASS, NULL, NULL, false},
+	{"core for a whole disk", NULL, disk_core_prefix_flat, 0, VERIFY_FAIL, "core-config", "hd0", false},
 	{"core by search", NULL, disk_core_search, 0, VERIFY_PASS, NULL, NULL, false},
+	{"no menu, just boot", menu_bare, NULL, 0, VERIFY_PASS, NULL, NULL, false},
 	{"32-bit userland", init_32_on, NULL, 0, VERIFY_PASS, NULL, NULL, false},
 	{"nvme built in", builtin_nvme, NULL, 0, VERIFY_PASS, NULL, NULL, false},
 	{"no initramfs, PARTUUID", monolithic_partuuid, NULL, 0, VERIFY_PASS, NULL, NULL, false},
@@ -863,6 +879,93 @@ static void test_no_root(void **state)
 	verify_report_done(&r);
 }
 
+/* ---- /boot on a partition of its own ---- */
+
+#define BOOT_UUID "0c0ffee0-1111-4222-8333-444455556666"
+#define BOOT_FS (8 * 1024 * 1024u)
+#define BOOT_AT (BOOTIMAGE_PART + BOOTIMAGE_FS)
+
+static void move_file(struct fs *from, const char *name, struct fs *to, const char *new_name)
+{
+	struct buf b = {0};
+
+	assert_int_equal(fs_read(from, name, 1 << 20, &b, NULL), 0);
+	put_buf(to, new_name, &b);
+	gone(from, name);
+}
+
+static void fill_boot(struct fs *root, struct fs *boot)
+{
+	assert_int_equal(fs_mkdir(boot, "/grub", &meta, NULL), 0);
+	move_file(root, BOOTIMAGE_KERNEL, boot, "/vmlinuz-" BOOTIMAGE_RELEASE);
+	move_file(root, BOOTIMAGE_INITRD, boot, "/initrd.img-" BOOTIMAGE_RELEASE);
+	move_file(root, BOOTIMAGE_CONFIG, boot, "/config-" BOOTIMAGE_RELEASE);
+	move_file(root, MENU, boot, "/grub/grub.cfg");
+	replace(boot, "/grub/grub.cfg", "--set=root " BOOTIMAGE_UUID, "--set=root " BOOT_UUID);
+	replace(boot, "/grub/grub.cfg", "linux /boot/", "linux /");
+	replace(boot, "/grub/grub.cfg", "initrd /boot/", "initrd /");
+	append(root, "/etc/fstab", "UUID=" BOOT_UUID " /boot ext4 defaults 0 2\n");
+}
+
+static struct disk *separate_boot(void)
+{
+	CLEANUP_DISK struct disk *small = bootimage_open(false), *root_slice = NULL, *boot_slice = NULL;
+	CLEANUP_FREE char *data = malloc(BOOT_AT), *boot_data = malloc(BOOT_FS);
+	static const uint8_t entry[16] = {0, 0, 0, 0, 0x83};
+	struct fs *root = NULL, *boot = NULL;
+	struct disk *d = NULL;
+	uint8_t place[8];
+
+	assert_true(small && data && boot_data && bootimage_mkfs(BOOT_UUID, "boot", boot_data, BOOT_FS));
+	assert_int_equal(disk_mem_open(BOOT_AT + BOOT_FS, &d, NULL), 0);
+	assert_int_equal(disk_read(small, data, 0, BOOT_AT, NULL), 0);
+	poke(d, 0, data, BOOT_AT);
+	poke(d, BOOT_AT, boot_data, BOOT_FS);
+	le32_put(place, BOOT_AT / 512);
+	le32_put(place + 4, BOOT_FS / 512);
+	poke(d, 462, entry, 16);
+	poke(d, 462 + 8, place, 8);
+	assert_true(bootimage_core(d, BOOTIMAGE_CORE_MODULES, "/grub",
+				   "search.fs_uuid " BOOT_UUID " root hd0,msdos2\nset prefix=($root)'/grub'\n"));
+	assert_int_equal(disk_slice_open(d, BOOTIMAGE_PART, BOOTIMAGE_FS, &root_slice, NULL), 0);
+	assert_int_equal(disk_slice_open(d, BOOT_AT, BOOT_FS, &boot_slice, NULL), 0);
+	assert_int_equal(fs_ext_open(root_slice, FS_WRITE, 1700000001, &root, NULL), 0);
+	assert_int_equal(fs_ext_open(boot_slice, FS_WRITE, 1700000001, &boot, NULL), 0);
+	fill_boot(root, boot);
+	assert_int_equal(fs_close(root, NULL), 0);
+	assert_int_equal(fs_close(boot, NULL), 0);
+	return d;
+}
+
+static void test_separate_boot(void **state)
+{
+	static const struct row good = {"separate /boot", NULL, NULL, 0, VERIFY_PASS, NULL, NULL, false};
+	static const struct row features = {"separate /boot", NULL, NULL, 0, VERIFY_FAIL, "file-system", "volume 2", false};
+	CLEANUP_DISK struct disk *d = NULL;
+	struct verify_report r = {0};
+	bool held;
+
+	(void)state;
+	need_tools();
+	d = separate_boot();
+	assert_int_equal(verify_disk(d, -1, ALL, &r, NULL), 0);
+	held = row_holds(&good, &r);
+	if (!held)
+		print_report(good.name, &r);
+	verify_report_done(&r);
+	assert_true(held);
+
+	/* GRUB reads /boot only: what it does not know may be on the root, but not there. */
+	poke32(d, FS_SUPERBLOCK + 0x60, 0x8000);
+	assert_int_equal(verify_disk(d, -1, ALL, &r, NULL), 0);
+	assert_true(row_holds(&good, &r));
+	verify_report_done(&r);
+	poke32(d, BOOT_AT + 1024 + 0x60, 0x8000);
+	assert_int_equal(verify_disk(d, -1, ALL, &r, NULL), 0);
+	assert_true(row_holds(&features, &r));
+	verify_report_done(&r);
+}
+
 /* A read that fails, wherever it is, leads to no verdict. */
 static void test_read_faults(void **state)
 {
@@ -926,6 +1029,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),	cmocka_unit_test(test_report),	cmocka_unit_test(test_no_root),
+		cmocka_unit_test(test_separate_boot),
 		cmocka_unit_test(test_read_faults), cmocka_unit_test(test_hostile),
 	};
 

@@ -180,13 +180,16 @@ static bool is_guest_file(struct verify *v)
 	return false;
 }
 
-static void judge_place(struct judgement *j, const struct range *piece)
+/* May the piece be where it is? false: said why not. */
+static bool judge_place(struct judgement *j, const struct range *piece)
 {
 	const struct volumes *volumes = &j->v->volumes;
 	uint64_t reserved = volumes->table == TABLE_GPT ? GPT_SECTORS * GRUB_SECTOR : GRUB_SECTOR;
 
-	if (piece->off < reserved)
+	if (piece->off < reserved) {
 		judge(j, VERIFY_FAIL, "a piece at sector %" PRIu64 " overlaps the partition table", piece->off / GRUB_SECTOR);
+		return false;
+	}
 	for (size_t i = 0; i < volumes->len; i++) {
 		const struct volume *p = &volumes->item[i];
 
@@ -202,7 +205,9 @@ static void judge_place(struct judgement *j, const struct range *piece)
 			judge(j, VERIFY_FAIL, "sectors %" PRIu64 " to %" PRIu64 " belong to volume %u (%s) and are not reserved there",
 			      piece->off / GRUB_SECTOR, (piece->off + piece->len) / GRUB_SECTOR - 1, p->number,
 			      *p->content ? p->content : "no signature");
+		return false;
 	}
+	return true;
 }
 
 /* Reads first sector and pieces into v->core; *ret gets all places in order of loading. */
@@ -270,8 +275,8 @@ static void judge_core(struct judgement *j)
 		return;
 	}
 	v->core_ok = true;
-	for (size_t i = 0; i < where.len; i++)
-		judge_place(j, &where.item[i]);
+	for (size_t i = 0; i < where.len && judge_place(j, &where.item[i]); i++)
+		;
 	judge(j, VERIFY_PASS, "%zu bytes in %zu pieces from sector %" PRIu64 ", %zu modules", v->core.len, where.len,
 	      where.item[0].off / GRUB_SECTOR, v->image.modules.len);
 }

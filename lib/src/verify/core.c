@@ -219,15 +219,27 @@ static void simulate_line(struct simulation *s, const char *line, size_t len)
 		snprintf(s->menu, sizeof s->menu, "%s", words.item[1]);
 }
 
+/* As the kernel of GRUB sets $prefix and $root before anything runs: the drive it was started from fills what is missing. */
+static void simulate_start(struct simulation *s)
+{
+	const char *path = s->v->image.prefix;
+	char device[VALUE_BYTES / 2] = "";
+	size_t len;
+
+	if (*path == '(') {
+		len = strcspn(path + 1, ")");
+		snprintf(device, sizeof device, "%.*s", (int)len, path + 1);
+		path += 1 + len + (path[1 + len] == ')');
+	}
+	snprintf(s->root, sizeof s->root, "%s%s", *device && *device != ',' ? "" : "hd0", device);
+	snprintf(s->prefix, sizeof s->prefix, "(%.250s)%.250s", s->root, path);
+}
+
 static void simulate(struct simulation *s)
 {
 	const char *line = s->v->image.config;
 
-	/* Without a device, $prefix is on the disk that the BIOS booted from. */
-	snprintf(s->prefix, sizeof s->prefix, "%s", s->v->image.prefix);
-	snprintf(s->root, sizeof s->root, "hd0");
-	if (*s->prefix == '(')
-		snprintf(s->root, sizeof s->root, "%.*s", (int)strcspn(s->prefix + 1, ")"), s->prefix + 1);
+	simulate_start(s);
 	for (unsigned n = 0; line && *line && n < CONFIG_LINES; n++) {
 		size_t len = strcspn(line, "\n;");
 

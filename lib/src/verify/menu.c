@@ -74,6 +74,24 @@ static int open_boot_view(struct verify *v, struct p2h_error *err)
 	return grub_view_open(v, volume, &v->boot, err);
 }
 
+/* A grub.cfg without a menu that ends in `boot` is run from top to bottom: read it as one entry, so that it is judged like one. */
+static int parse_menu(struct verify *v, const struct buf *text, const char *env, struct p2h_error *err)
+{
+	CLEANUP(buf_done) struct buf entry = {0};
+	int rc = grubcfg_parse(text->data ? text->data : "", text->len, env, &v->menu, err);
+
+	if (rc || v->menu.len || !strlist_has(&v->menu.commands, "linux") || !strlist_has(&v->menu.commands, "boot"))
+		return rc;
+	buf_puts(&entry, "menuentry 'without a menu' {\n");
+	buf_append(&entry, text->data, text->len);
+	buf_puts(&entry, "\n}\n");
+	if (entry.failed)
+		return error_nomem(err);
+	grubcfg_done(&v->menu);
+	v->menu = (struct grubcfg){0};
+	return grubcfg_parse(entry.data, entry.len, env, &v->menu, err);
+}
+
 static void judge_menu(struct judgement *j)
 {
 	struct verify *v = j->v;
@@ -95,7 +113,7 @@ static void judge_menu(struct judgement *j)
 	}
 	if (fs_read(v->grub.fs, env_path, GRUBENV_LIMIT, &env, NULL))
 		buf_clear(&env);
-	if (grubcfg_parse(text.data ? text.data : "", text.len, env.len ? env.data : NULL, &v->menu, &e)) {
+	if (parse_menu(v, &text, env.len ? env.data : NULL, &e)) {
 		judge_error(j, &e, v->menu_path);
 		return;
 	}

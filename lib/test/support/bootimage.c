@@ -236,20 +236,24 @@ static bool put_tree(struct fs *fs)
 
 /* ---- disks ---- */
 
-static bool core_build(const char *modules, const char *config, struct buf *ret)
+static bool core_build(const char *modules, const char *prefix, const char *config, struct buf *ret)
 {
 	char early[96], out[96];
-	const char *argv[40] = {"grub-mkimage", "-O", "i386-pc", "-d", GRUB_DIR, "-p", "/boot/grub", "-c", early, "-o", out};
+	const char *argv[40] = {"grub-mkimage", "-O", "i386-pc", "-d", GRUB_DIR, "-p", prefix, "-o", out};
 	CLEANUP(strlist_done) struct strlist words = {0};
 	struct p2h_error e = {0};
-	size_t n = 11;
+	size_t n = 9;
 	FILE *f;
 
 	snprintf(early, sizeof early, "%s/early.cfg", made.dir);
 	snprintf(out, sizeof out, "%s/core.img", made.dir);
-	f = fopen(early, "w");
-	if (!f || fputs(config, f) < 0 || fclose(f))
-		return fail(early, NULL);
+	if (config) {
+		f = fopen(early, "w");
+		if (!f || fputs(config, f) < 0 || fclose(f))
+			return fail(early, NULL);
+		argv[n++] = "-c";
+		argv[n++] = early;
+	}
 	strlist_split(&words, modules, " ");
 	for (size_t i = 0; i < words.len && n < 39; i++)
 		argv[n++] = words.item[i];
@@ -282,13 +286,13 @@ static bool boot_sector_write(struct disk *d, uint64_t core_sector)
 	return true;
 }
 
-bool bootimage_core(struct disk *d, const char *modules, const char *config)
+bool bootimage_core(struct disk *d, const char *modules, const char *prefix, const char *config)
 {
 	CLEANUP(ranges_done) struct ranges where = {0};
 	CLEANUP(buf_done) struct buf core = {0};
 	struct p2h_error e = {0};
 
-	if (!core_build(modules, config, &core))
+	if (!core_build(modules, prefix, config, &core))
 		return false;
 	ranges_add(&where, GRUB_SECTOR, core.len);
 	if (grub_core_patch((uint8_t *)core.data, core.len, &where, &e) || disk_write(d, core.data, GRUB_SECTOR, core.len, &e))
@@ -304,7 +308,7 @@ static bool core_flat(struct disk *d)
 	struct p2h_error e = {0};
 	struct fs *fs = NULL;
 	size_t done = 0;
-	bool ok = core_build(BOOTIMAGE_CORE_MODULES, BOOTIMAGE_CORE_CONFIG, &core);
+	bool ok = core_build(BOOTIMAGE_CORE_MODULES, "/boot/grub", BOOTIMAGE_CORE_CONFIG, &core);
 
 	if (!ok)
 		return false;
@@ -327,23 +331,23 @@ static bool core_flat(struct disk *d)
 	return boot_sector_write(d, where.item[0].off / GRUB_SECTOR);
 }
 
-static bool file_system_make(char *data)
+bool bootimage_mkfs(const char *uuid, const char *label, char *data, size_t size)
 {
 	char path[96];
-	const char *argv[] = {"mke2fs", "-q", "-F", "-t", "ext4", "-O", "^metadata_csum,^orphan_file", "-U", BOOTIMAGE_UUID,
-			      "-L", "root", "-J", "size=1", path, NULL};
+	const char *argv[] = {"mke2fs", "-q", "-F", "-t", "ext4", "-O", "^metadata_csum,^orphan_file", "-U", uuid,
+			      "-L", label,  "-J", "size=1", path, NULL};
 	struct p2h_error e = {0};
 	FILE *f;
 	bool ok;
 
 	snprintf(path, sizeof path, "%s/fs", made.dir);
 	f = fopen(path, "w");
-	if (!f || ftruncate(fileno(f), BOOTIMAGE_FS) || fclose(f))
+	if (!f || ftruncate(fileno(f), (off_t)size) || fclose(f))
 		return fail(path, NULL);
 	if (run_program(argv, "e2fsprogs", NULL, NULL, &e))
 		return fail("mke2fs", &e);
 	f = fopen(path, "r");
-	ok = f && fread(data, BOOTIMAGE_FS, 1, f) == 1;
+	ok = f && fread(data, size, 1, f) == 1;
 	if (f)
 		fclose(f);
 	return ok || fail(path, NULL);
@@ -386,7 +390,7 @@ bool bootimage_init(void)
 	snprintf(made.dir, sizeof made.dir, "%.40s/bootimage-XXXXXX", tmp ? tmp : "/tmp");
 	made.part = malloc(BOOTIMAGE_PART + BOOTIMAGE_FS);
 	made.flat = malloc(BOOTIMAGE_FS);
-	if (!mkdtemp(made.dir) || !empty || !made.part || !made.flat || !file_system_make(empty))
+	if (!mkdtemp(made.dir) || !empty || !made.part || !made.flat || !bootimage_mkfs(BOOTIMAGE_UUID, "root", empty, BOOTIMAGE_FS))
 		return fail("setup", NULL);
 	flat = disk_from(empty, BOOTIMAGE_FS);
 	if (!flat || !populate(flat, 0) || disk_read(flat, empty, 0, BOOTIMAGE_FS, &e))
@@ -398,7 +402,7 @@ bool bootimage_init(void)
 	part = disk_from(made.part, BOOTIMAGE_PART + BOOTIMAGE_FS);
 	if (!part || mbr_make(0x12345678, BOOTIMAGE_PART, BOOTIMAGE_FS, mbr, &e) || disk_write(part, mbr, 0, 512, &e))
 		return fail("partition table", &e);
-	return bootimage_core(part, BOOTIMAGE_CORE_MODULES, BOOTIMAGE_CORE_CONFIG) &&
+	return bootimage_core(part, BOOTIMAGE_CORE_MODULES, "/boot/grub", BOOTIMAGE_CORE_CONFIG) &&
 	       disk_read(part, made.part, 0, BOOTIMAGE_PART + BOOTIMAGE_FS, &e) == 0;
 }
 

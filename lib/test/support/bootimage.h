@@ -27,10 +27,13 @@ void bootimage_exit(void);
 /* A copy in RAM; the caller closes it. flat: the file system starts at sector 0, core in inode 5. NULL: failed. */
 struct disk *bootimage_open(bool flat);
 
-/* Another core image in place of the usual one: these modules, this embedded configuration. */
-bool bootimage_core(struct disk *d, const char *modules, const char *config);
+/* Another core image in place of the usual one: these modules, $prefix and embedded configuration (NULL: none). */
+bool bootimage_core(struct disk *d, const char *modules, const char *prefix, const char *config);
 #define BOOTIMAGE_CORE_MODULES "biosdisk part_msdos part_gpt ext2 search search_fs_uuid normal linux configfile"
 #define BOOTIMAGE_CORE_CONFIG "search.fs_uuid " BOOTIMAGE_UUID " root\nset prefix=($root)/boot/grub\n"
+
+/* An empty ext4 file system into data[0 .. size - 1]. */
+bool bootimage_mkfs(const char *uuid, const char *label, char *data, size_t size);
 
 /* The pieces, appended to ret. */
 struct bootimage_elf {
