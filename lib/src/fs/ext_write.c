@@ -61,6 +61,7 @@ static int ext_create(struct fs *fs, const char *path, const struct fs_meta *met
 {
 	struct ext *e = ext_of(fs);
 	CLEANUP(ranges_done) struct ranges runs = {0};
+	struct fs_file *file = NULL;
 	struct newcomer n;
 	int rc = begin(e, path, LINUX_S_IFREG, meta, &n, err);
 
@@ -68,16 +69,18 @@ static int ext_create(struct fs *fs, const char *path, const struct fs_meta *met
 		return rc;
 	rc = ext_alloc(e, n.ino, &n.inode, size, false, path, &runs, err);
 	if (!rc)
-		rc = ext_file_new(e, path, size, &runs, ret, err);
-	if (!rc) {
+		rc = ext_file_new(e, path, size, &runs, &file, err);
+	if (!rc)
 		rc = finish(e, path, &n, err);
-		if (rc) {
-			(*ret)->writing = false; /* its blocks are given back: nothing is filled up */
-			fs_file_close(*ret, NULL);
-		}
+	if (!rc) {
+		*ret = file;
+		return 0;
 	}
-	if (rc)
-		undo(e, &n, path);
+	if (file) {
+		file->writing = false; /* its blocks are given back: nothing is filled up */
+		fs_file_close(file, NULL);
+	}
+	undo(e, &n, path);
 	return rc;
 }
 
