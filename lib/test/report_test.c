@@ -370,7 +370,7 @@ static void test_boot_places(void **state)
 	}
 	s.facts.boot_number = 2;
 	separate = text_of(&s);
-	ASSERT_IN_ORDER(separate, "boot loader  GRUB 2.06-13+deb12u1, inode 5 of the /boot file system (", "  /boot   1000000 of 2621440 blocks free");
+	ASSERT_IN_ORDER(separate, "boot loader  GRUB 2.06-13+deb12u1, inode 5 of the root file system (", "  /boot   1000000 of 2621440 blocks free");
 }
 
 /* Layouts flat and keep leave the disk as it is, other partitions are named as left alone. */

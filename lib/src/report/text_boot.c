@@ -42,7 +42,7 @@ static void append_loader(struct buf *b, const struct facts *f, const struct act
 	else if (a->place == PLACE_BIOS_BOOT)
 		buf_printf(&place, "BIOS boot partition, sectors %llu-%llu", first, last);
 	else
-		buf_printf(&place, "inode 5 of the %s file system", f->boot_number == f->root_number ? "root" : "/boot");
+		buf_puts(&place, "inode 5 of the root file system");
 	b->failed |= place.failed;
 	if (b->failed)
 		return;
