@@ -353,17 +353,25 @@ bool bootimage_mkfs(const char *uuid, const char *label, char *data, size_t size
 	return ok || fail(path, NULL);
 }
 
+/* Only what is not zero is written: most of an image stays a hole. */
 static struct disk *disk_from(const char *data, size_t size)
 {
+	static const char zeros[65536];
 	struct disk *d = NULL;
 	struct p2h_error e = {0};
+	int rc = disk_mem_open(size, &d, &e);
 
-	if (disk_mem_open(size, &d, &e) || disk_write(d, data, 0, size, &e)) {
-		fail("RAM disk", &e);
-		disk_close(d);
-		return NULL;
+	for (size_t at = 0; !rc && at < size; at += sizeof zeros) {
+		size_t len = size - at < sizeof zeros ? size - at : sizeof zeros;
+
+		if (memcmp(data + at, zeros, len))
+			rc = disk_write(d, data + at, at, len, &e);
 	}
-	return d;
+	if (!rc)
+		return d;
+	fail("RAM disk", &e);
+	disk_close(d);
+	return NULL;
 }
 
 static bool populate(struct disk *d, uint64_t off)

@@ -1,0 +1,394 @@
+/* From init and the initramfs to the login. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "support/verifycheck.h"
+
+#define DEP BOOTIMAGE_MODULES "/modules.dep"
+
+static void init_elf(struct fs *fs, unsigned bits, const char *interp, const unsigned *abi)
+{
+	struct buf b = {0};
+
+	bootimage_elf(&b, &(struct bootimage_elf){bits, interp, abi});
+	edit_put_buf(fs, "/sbin/init", &b);
+}
+
+static void init_32(struct fs *fs)
+{
+	init_elf(fs, 32, NULL, NULL);
+	edit_replace(fs, BOOTIMAGE_CONFIG, "CONFIG_IA32_EMULATION=y", "# CONFIG_IA32_EMULATION is not set");
+}
+
+static void init_32_off(struct fs *fs)
+{
+	init_elf(fs, 32, NULL, NULL);
+	edit_append(fs, BOOTIMAGE_CONFIG, "CONFIG_IA32_EMULATION_DEFAULT_DISABLED=y\n");
+}
+
+static void init_32_on(struct fs *fs)
+{
+	init_32_off(fs);
+	edit_replace(fs, MENU, " ro ", " ro ia32_emulation=on ");
+}
+
+static void no_initrd(struct fs *fs)
+{
+	edit_remove(fs, BOOTIMAGE_INITRD);
+}
+
+static void short_initrd(struct fs *fs)
+{
+	edit_cut(fs, BOOTIMAGE_INITRD, 700);
+}
+
+static void initrd(struct fs *fs, const char *members)
+{
+	struct buf b = {0};
+
+	bootimage_initrd(&b, members);
+	edit_put_buf(fs, BOOTIMAGE_INITRD, &b);
+}
+
+/* The usual members without those that hold `word`. */
+static void initrd_without(struct fs *fs, const char *word)
+{
+	struct strlist all = {0};
+	struct buf left = {0};
+
+	strlist_split(&all, BOOTIMAGE_INITRD_MEMBERS, " ");
+	for (size_t i = 0; i < all.len; i++)
+		if (!strstr(all.item[i], word))
+			buf_printf(&left, "%s ", all.item[i]);
+	initrd(fs, left.data);
+	buf_done(&left);
+	strlist_done(&all);
+}
+
+static void initrd_no_init(struct fs *fs)
+{
+	initrd_without(fs, "init");
+}
+
+static void initrd_other(struct fs *fs)
+{
+	struct strlist all = {0};
+	struct buf members = {0};
+
+	strlist_split(&all, BOOTIMAGE_INITRD_MEMBERS, " ");
+	for (size_t i = 0; i < all.len; i++) {
+		const char *base = strrchr(all.item[i], '/');
+
+		buf_printf(&members, base ? "lib/modules/5.4.0-1/kernel%s " : "%s ", base ? base : all.item[i]);
+	}
+	initrd(fs, members.data);
+	buf_done(&members);
+	strlist_done(&all);
+}
+
+static void initrd_no_xen(struct fs *fs)
+{
+	initrd_without(fs, "xen");
+}
+
+static void initrd_no_nvme(struct fs *fs)
+{
+	initrd_without(fs, "nvme.ko");
+}
+
+static void initrd_no_nvme_core(struct fs *fs)
+{
+	initrd_without(fs, "nvme-core");
+}
+
+static void initrd_no_virtio(struct fs *fs)
+{
+	initrd_without(fs, "virtio_pci");
+}
+
+static void initrd_no_ext4(struct fs *fs)
+{
+	initrd_without(fs, "ext4");
+}
+
+static void builtin_nvme(struct fs *fs)
+{
+	initrd_without(fs, "nvme");
+	edit_append(fs, BOOTIMAGE_MODULES "/modules.builtin", "kernel/drivers/nvme/host/nvme-core.ko\nkernel/drivers/nvme/host/nvme.ko\n");
+}
+
+/* All drivers built in, and no initramfs. */
+static void monolithic(struct fs *fs)
+{
+	edit_replace(fs, MENU, "\tinitrd " BOOTIMAGE_INITRD "\n", "");
+	edit_append(fs, BOOTIMAGE_MODULES "/modules.builtin",
+	       "kernel/xen-blkfront.ko\nkernel/nvme.ko\nkernel/virtio_blk.ko\nkernel/virtio_pci.ko\nkernel/ext4.ko\n");
+}
+
+static void monolithic_partuuid(struct fs *fs)
+{
+	monolithic(fs);
+	edit_replace(fs, MENU, "root=UUID=" BOOTIMAGE_UUID " ro", "root=PARTUUID=12345678-01 ro rootwait");
+}
+
+static void monolithic_bare(struct fs *fs)
+{
+	edit_replace(fs, MENU, "\tinitrd " BOOTIMAGE_INITRD "\n", "");
+	edit_replace(fs, MENU, "root=UUID=" BOOTIMAGE_UUID " ro", "root=PARTUUID=12345678-01 ro rootwait");
+}
+
+static void root_unknown(struct fs *fs)
+{
+	edit_replace(fs, MENU, "root=UUID=5d1c7a2e", "root=UUID=00000000");
+}
+
+static void root_xvda(struct fs *fs)
+{
+	edit_replace(fs, MENU, "root=UUID=" BOOTIMAGE_UUID, "root=/dev/xvda1");
+}
+
+static void root_none(struct fs *fs)
+{
+	edit_replace(fs, MENU, "root=UUID=" BOOTIMAGE_UUID, "quiet");
+}
+
+static void root_label(struct fs *fs)
+{
+	edit_replace(fs, MENU, "root=UUID=" BOOTIMAGE_UUID, "root=LABEL=root");
+}
+
+static void no_init(struct fs *fs)
+{
+	edit_remove(fs, "/sbin/init");
+}
+
+static void init_elsewhere(struct fs *fs)
+{
+	edit_replace(fs, MENU, " ro ", " ro init=/bin/absent ");
+}
+
+static void no_loader(struct fs *fs)
+{
+	init_elf(fs, 64, "/lib/ld-absent.so.1", NULL);
+}
+
+static void init_script(struct fs *fs)
+{
+	edit_put(fs, "/sbin/init", "#!/bin/absent -e\n");
+}
+
+static void init_loop(struct fs *fs)
+{
+	edit_put(fs, "/sbin/init", "#! /sbin/init\n");
+}
+
+static void init_mode(struct fs *fs)
+{
+	assert_int_equal(fs_set_meta(fs, "/sbin/init", &(struct fs_meta){.mode = 0644}, NULL), 0);
+}
+
+static void new_libc(struct fs *fs)
+{
+	static const unsigned abi[3] = {6, 2, 0};
+	struct buf b = {0};
+
+	bootimage_elf(&b, &(struct bootimage_elf){64, NULL, abi});
+	edit_put_buf(fs, "/lib64/libc.so.6", &b);
+}
+
+static void old_glibc(struct fs *fs)
+{
+	assert_int_equal(fs_rename(fs, "/lib64/libc.so.6", "/lib64/libc-2.11.3.so", NULL), 0);
+	assert_int_equal(fs_symlink(fs, "libc-2.11.3.so", "/lib64/libc.so.6", &verify_meta, NULL), 0);
+}
+
+static void old_glibc_emulated(struct fs *fs)
+{
+	old_glibc(fs);
+	edit_replace(fs, MENU, " ro ", " ro vsyscall=emulate ");
+}
+
+static void fstab_root(struct fs *fs)
+{
+	edit_replace(fs, "/etc/fstab", "UUID=5d1c7a2e", "UUID=00000000");
+}
+
+static void fstab_xvda(struct fs *fs)
+{
+	edit_replace(fs, "/etc/fstab", "UUID=" BOOTIMAGE_UUID, "/dev/xvda1");
+}
+
+static void systemd(struct fs *fs)
+{
+	assert_int_equal(fs_mkdir(fs, "/lib/systemd", &verify_meta, NULL), 0);
+	assert_int_equal(fs_rename(fs, "/sbin/init", "/lib/systemd/systemd", NULL), 0);
+	assert_int_equal(fs_symlink(fs, "/lib/systemd/systemd", "/sbin/init", &verify_meta, NULL), 0);
+}
+
+static void fstab_systemd(struct fs *fs)
+{
+	systemd(fs);
+	edit_append(fs, "/etc/fstab", "/dev/sdb /mnt auto defaults,nobootwait 0 0\n");
+}
+
+static void fstab_nofail(struct fs *fs)
+{
+	systemd(fs);
+	edit_append(fs, "/etc/fstab", "/dev/sdb /mnt auto defaults,nofail 0 2\nserver:/x /srv nfs defaults 0 0\n");
+}
+
+static void fstab_fsck(struct fs *fs)
+{
+	edit_append(fs, "/etc/fstab", "/dev/sda2 /mnt ext3 defaults 0 2\n");
+}
+
+static void fstab_no_fsck(struct fs *fs)
+{
+	edit_append(fs, "/etc/fstab", "/dev/sda2 /mnt ext3 defaults 0 0\n");
+}
+
+static void fstab_swap(struct fs *fs)
+{
+	edit_append(fs, "/etc/fstab", "/dev/sda3 none swap sw 0 0\n");
+}
+
+static void no_module(struct fs *fs)
+{
+	edit_remove(fs, BOOTIMAGE_MODULES "/kernel/jbd2.ko");
+}
+
+static void no_index(struct fs *fs)
+{
+	edit_remove(fs, BOOTIMAGE_MODULES "/modules.dep.bin");
+}
+
+static void bad_index(struct fs *fs)
+{
+	edit_put(fs, BOOTIMAGE_MODULES "/modules.dep.bin", "");
+}
+
+static void no_dep(struct fs *fs)
+{
+	edit_remove(fs, DEP);
+}
+
+static void other_modules(struct fs *fs)
+{
+	assert_int_equal(fs_rename(fs, BOOTIMAGE_MODULES, "/lib/modules/5.4.0-1", NULL), 0);
+}
+
+static void no_ena(struct fs *fs)
+{
+	edit_replace(fs, DEP, "kernel/ena.ko:\n", "");
+}
+
+static void ena_blocked(struct fs *fs)
+{
+	assert_int_equal(fs_mkdir(fs, "/etc/modprobe.d", &verify_meta, NULL), 0);
+	edit_put(fs, "/etc/modprobe.d/hardening.conf", "# blacklist xen_netfront\ninstall ena /bin/true\n");
+}
+
+static void only_hvc0(struct fs *fs)
+{
+	edit_put(fs, "/etc/inittab", "id:2:initdefault:\nh0:2345:respawn:/sbin/getty -L hvc0 9600 linux\n# 1:2345:respawn:getty tty1\n");
+}
+
+static void console_hvc0(struct fs *fs)
+{
+	edit_replace(fs, MENU, "ttyS0,115200n8", "hvc0");
+}
+
+static void no_ifnames(struct fs *fs)
+{
+	edit_replace(fs, MENU, " net.ifnames=0", "");
+}
+
+static void no_ifnames_old_udev(struct fs *fs)
+{
+	no_ifnames(fs);
+	edit_remove(fs, "/lib/udev/rules.d/80-net-setup-link.rules");
+}
+
+static void persistent_net(struct fs *fs)
+{
+	assert_int_equal(fs_mkdir(fs, "/etc/udev", &verify_meta, NULL), 0);
+	assert_int_equal(fs_mkdir(fs, "/etc/udev/rules.d", &verify_meta, NULL), 0);
+	edit_put(fs, "/etc/udev/rules.d/70-persistent-net.rules",
+	    "# made by udev\nSUBSYSTEM==\"net\", ATTR{address}==\"12:31:3b:00:00:01\", NAME=\"eth0\"\n");
+}
+
+static const struct verify_row rows[] = {
+	/* name, files, bytes, targets, result, step, evidence, flat */
+	{"32-bit userland", init_32_on, NULL, 0, VERIFY_PASS, NULL, NULL, false},
+	{"nvme built in", builtin_nvme, NULL, 0, VERIFY_PASS, NULL, NULL, false},
+	{"no initramfs, PARTUUID", monolithic_partuuid, NULL, 0, VERIFY_PASS, NULL, NULL, false},
+	{"root=LABEL", root_label, NULL, 0, VERIFY_PASS, NULL, NULL, false},
+	{"root=/dev/xvda1 on Xen only", root_xvda, NULL, TARGET_XEN_HVM, VERIFY_PASS, NULL, NULL, false},
+	{"fstab /dev/xvda1 on Xen only", fstab_xvda, NULL, TARGET_XEN_HVM, VERIFY_PASS, NULL, NULL, false},
+	{"old glibc, vsyscall=emulate", old_glibc_emulated, NULL, 0, VERIFY_PASS, NULL, NULL, false},
+	{"systemd, absent disk with nofail", fstab_nofail, NULL, 0, VERIFY_PASS, NULL, NULL, false},
+	{"no ena, but not for nitro", no_ena, NULL, TARGET_KVM, VERIFY_PASS, NULL, NULL, false},
+	{"no net.ifnames, old udev", no_ifnames_old_udev, NULL, 0, VERIFY_PASS, NULL, NULL, false},
+	{"no IA32 emulation", init_32, NULL, 0, VERIFY_FAIL, "kernel-arch", "IA32_EMULATION", false},
+	{"IA32 emulation off", init_32_off, NULL, 0, VERIFY_FAIL, "kernel-arch", "ia32_emulation=on", false},
+	{"no initramfs file", no_initrd, NULL, 0, VERIFY_FAIL, "initramfs", BOOTIMAGE_INITRD, false},
+	{"truncated initramfs", short_initrd, NULL, 0, VERIFY_FAIL, "initramfs", BOOTIMAGE_INITRD, false},
+	{"initramfs without init", initrd_no_init, NULL, 0, VERIFY_FAIL, "initramfs", "/init", false},
+	{"initramfs of another kernel", initrd_other, NULL, 0, VERIFY_FAIL, "initramfs", "5.4.0-1", false},
+	{"no initramfs, root=UUID", monolithic, NULL, 0, VERIFY_FAIL, "initramfs", "root=UUID", false},
+	{"no initramfs, no drivers", monolithic_bare, NULL, 0, VERIFY_FAIL, "initramfs-drivers", "xen_blkfront", false},
+	{"initramfs without xen_blkfront", initrd_no_xen, NULL, TARGET_XEN_HVM, VERIFY_FAIL, "initramfs-drivers", "xen_blkfront", false},
+	{"initramfs without nvme", initrd_no_nvme, NULL, TARGET_NITRO, VERIFY_FAIL, "initramfs-drivers", "nvme", false},
+	{"initramfs without nvme_core", initrd_no_nvme_core, NULL, 0, VERIFY_FAIL, "initramfs-drivers", "nvme_core (for nvme)", false},
+	{"initramfs without virtio_pci", initrd_no_virtio, NULL, TARGET_KVM, VERIFY_FAIL, "initramfs-drivers", "virtio_pci", false},
+	{"initramfs without ext4", initrd_no_ext4, NULL, 0, VERIFY_FAIL, "initramfs-drivers", "ext4", false},
+	{"root= unknown", root_unknown, NULL, 0, VERIFY_FAIL, "root", "not in this image", false},
+	{"root=/dev/xvda1", root_xvda, NULL, 0, VERIFY_FAIL, "root", "/dev/nvme0n1p1 on nitro", false},
+	{"no root=", root_none, NULL, 0, VERIFY_FAIL, "root", "no root=", false},
+	{"no init", no_init, NULL, 0, VERIFY_FAIL, "init", "/sbin/init", false},
+	{"init= elsewhere", init_elsewhere, NULL, 0, VERIFY_FAIL, "init", "/bin/absent", false},
+	{"init without loader", no_loader, NULL, 0, VERIFY_FAIL, "init", "ld-absent", false},
+	{"init script without shell", init_script, NULL, 0, VERIFY_FAIL, "init", "/bin/absent", false},
+	{"init script of itself", init_loop, NULL, 0, VERIFY_FAIL, "init", "interpreters", false},
+	{"init not executable", init_mode, NULL, 0, VERIFY_FAIL, "init", "executable", false},
+	{"libc too new", new_libc, NULL, 0, VERIFY_FAIL, "libc", "6.2.0", false},
+	{"old glibc without vsyscall", old_glibc, NULL, 0, VERIFY_FAIL, "libc", "vsyscall=emulate", false},
+	{"fstab names another root", fstab_root, NULL, 0, VERIFY_FAIL, "fstab", "line 2", false},
+	{"fstab root by old name", fstab_xvda, NULL, 0, VERIFY_FAIL, "fstab", "/dev/xvda1 is", false},
+	{"systemd waits for a disk", fstab_systemd, NULL, 0, VERIFY_FAIL, "fstab", "/dev/sdb", false},
+	{"fsck of an absent disk", fstab_fsck, NULL, 0, VERIFY_FAIL, "fstab", "fsck", false},
+	{"module file missing", no_module, NULL, 0, VERIFY_FAIL, "modules", "jbd2.ko", false},
+	{"no modules.dep.bin", no_index, NULL, 0, VERIFY_FAIL, "modules", "modules.dep.bin", false},
+	{"empty modules.dep.bin", bad_index, NULL, 0, VERIFY_FAIL, "modules", "modules.dep.bin", false},
+	{"no modules.dep", no_dep, NULL, 0, VERIFY_FAIL, "modules", "modules.dep", false},
+	{"modules of another kernel", other_modules, NULL, 0, VERIFY_FAIL, "modules", BOOTIMAGE_MODULES, false},
+	{"no ena", no_ena, NULL, 0, VERIFY_FAIL, "network-driver", "ena", false},
+	{"ena disabled", ena_blocked, NULL, 0, VERIFY_FAIL, "network-driver", "hardening.conf", false},
+	{"absent disk without fsck", fstab_no_fsck, NULL, 0, VERIFY_WARN, "fstab", "/dev/sda2", false},
+	{"absent swap", fstab_swap, NULL, 0, VERIFY_WARN, "fstab", "swap", false},
+	{"login on hvc0 only", only_hvc0, NULL, 0, VERIFY_WARN, "console", "hvc0", false},
+	{"console=hvc0 last", console_hvc0, NULL, 0, VERIFY_WARN, "console", "hvc0", false},
+	{"no net.ifnames=0", no_ifnames, NULL, 0, VERIFY_WARN, "network", "net.ifnames=0", false},
+	{"MAC address bound", persistent_net, NULL, 0, VERIFY_WARN, "network", "line 2", false},
+};
+
+static void test_system(void **state)
+{
+	(void)state;
+	verify_check_rows(rows, sizeof rows / sizeof *rows);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_system),
+	};
+
+	return cmocka_run_group_tests(tests, verify_check_init, verify_check_exit);
+}
