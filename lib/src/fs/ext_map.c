@@ -47,6 +47,26 @@ static int check_run(struct ext_map *m, const struct ext_run *run, struct p2h_er
 			 (unsigned long long)run->start);
 }
 
+/*
+ * The extent after the one that ext2fs_extent_goto() stopped at. EXT2_EXTENT_NEXT_LEAF is of no use there: at the end of
+ * a leaf it starts the same leaf again.
+ */
+static errcode_t next_extent(ext2_extent_handle_t handle, struct ext2fs_extent *ret)
+{
+	errcode_t rc = ext2fs_extent_get(handle, EXT2_EXTENT_NEXT_SIB, ret);
+
+	while (rc == EXT2_ET_EXTENT_NO_NEXT) {
+		rc = ext2fs_extent_get(handle, EXT2_EXTENT_UP, ret);
+		if (rc == EXT2_ET_EXTENT_NO_UP)
+			return EXT2_ET_EXTENT_NO_NEXT;
+		if (!rc)
+			rc = ext2fs_extent_get(handle, EXT2_EXTENT_NEXT_SIB, ret);
+	}
+	while (!rc && !(ret->e_flags & EXT2_EXTENT_FLAGS_LEAF))
+		rc = ext2fs_extent_get(handle, EXT2_EXTENT_DOWN, ret);
+	return rc;
+}
+
 /* lblk is in no extent: how long is the hole? */
 static int find_hole(struct ext_map *m, blk64_t lblk, struct ext_run *ret, struct p2h_error *err)
 {
@@ -55,7 +75,7 @@ static int find_hole(struct ext_map *m, blk64_t lblk, struct ext_run *ret, struc
 
 	*ret = (struct ext_run){.len = UINT64_MAX};
 	if (!rc && x.e_lblk <= lblk)
-		rc = ext2fs_extent_get(m->extents, EXT2_EXTENT_NEXT_LEAF, &x);
+		rc = next_extent(m->extents, &x);
 	if (rc == EXT2_ET_NO_CURRENT_NODE || rc == EXT2_ET_EXTENT_NO_NEXT)
 		return 0;
 	if (rc)

@@ -22,6 +22,10 @@ void fsimage_done(void);
 /* The tree that every image is made from; built once. Its big directory has FSIMAGE_MANY names, its big file FSIMAGE_BIG bytes. */
 #define FSIMAGE_MANY 1000
 #define FSIMAGE_BIG (6u << 20)
+/* Its sparse file: "data" at each step up to the end of them, and as its last bytes; zeros between. */
+#define FSIMAGE_SPARSE (5u << 20)
+#define FSIMAGE_SPARSE_STEP (24u << 10)
+#define FSIMAGE_SPARSE_END (4u << 20)
 const char *fsimage_tree(void);
 bool fsimage_has_xattrs(void); /* could the host's file system hold what the tree has? */
 void fsimage_fill(void *data, size_t len, unsigned seed); /* a pattern */
