@@ -8,7 +8,9 @@
 #include "support/scratch.h"
 #include "support/sysfault.h"
 
-#define SIZE ((3u << 20) + 1536)
+#define SIZE ((1u << 20) + 1536)
+#define HOLE (320u << 10) /* data before it and from its end on */
+#define HOLE_END (640u << 10)
 #define SHIFT (1u << 20)
 
 /* The source: data, a hole, data, no whole number of blocks. */
@@ -20,13 +22,13 @@ static void make_source(void)
 	FILE *f;
 
 	memset(source, 0, SIZE);
-	fill_pattern(source, 1u << 20, 1);
-	fill_pattern(source + (2u << 20), SIZE - (2u << 20), 2);
+	fill_pattern(source, HOLE, 1);
+	fill_pattern(source + HOLE_END, SIZE - HOLE_END, 2);
 	f = fopen(scratch_path("source"), "w");
 	assert_non_null(f);
-	assert_int_equal(fwrite(source, 1, 1u << 20, f), 1u << 20);
-	assert_int_equal(fseek(f, 2 << 20, SEEK_SET), 0);
-	assert_int_equal(fwrite(source + (2u << 20), 1, SIZE - (2u << 20), f), SIZE - (2u << 20));
+	assert_int_equal(fwrite(source, 1, HOLE, f), HOLE);
+	assert_int_equal(fseek(f, HOLE_END, SEEK_SET), 0);
+	assert_int_equal(fwrite(source + HOLE_END, 1, SIZE - HOLE_END, f), SIZE - HOLE_END);
 	assert_int_equal(fclose(f), 0);
 }
 
@@ -55,10 +57,10 @@ static int change(struct disk *d, uint64_t shift, struct p2h_error *err)
 	memcpy(expected + shift, source, SIZE);
 	code |= changed(d, 0, 700, 10, err);
 	code |= changed(d, shift + 5000, 9000, 11, err);
-	code |= changed(d, shift + (1u << 20) + 8192, 100000, 12, err); /* into the hole */
-	code |= disk_zero(d, shift + (2u << 20) + 4096, 300000, err);
-	memset(expected + shift + (2u << 20) + 4096, 0, 300000);
-	code |= disk_write(d, expected + shift + (2u << 20) + 400000, shift + (2u << 20) + 400000, 8192, err);
+	code |= changed(d, shift + HOLE + 8192, 100000, 12, err); /* into the hole */
+	code |= disk_zero(d, shift + HOLE_END + 4096, 100000, err);
+	memset(expected + shift + HOLE_END + 4096, 0, 100000);
+	code |= disk_write(d, expected + shift + HOLE_END + 200000, shift + HOLE_END + 200000, 8192, err);
 	code |= changed(d, shift + SIZE - 1000, 1000, 13, err);
 	if (shift)
 		code |= changed(d, 2048, 60000, 14, err);
@@ -158,7 +160,7 @@ static void test_raw(void **state)
 	assert_file("shifted", expected, SIZE + SHIFT);
 	assert_file("source", source, SIZE);
 	assert_int_equal(stat(scratch_path("shifted"), &st), 0);
-	assert_true((uint64_t)st.st_blocks * 512 < SIZE - (1u << 19)); /* holes are kept */
+	assert_true((uint64_t)st.st_blocks * 512 < SIZE); /* holes are kept */
 	assert_int_equal(scratch_count(), 3);
 }
 
@@ -169,10 +171,10 @@ static void test_free_is_not_copied(void **state)
 
 	(void)state;
 	ranges_add(&nothing, 300000, 500001);
-	ranges_add(&nothing, (2u << 20) + 500000, 100000);
+	ranges_add(&nothing, HOLE_END + 300000, 100000);
 	assert_ok(convert_to_file("out", &options, 0, 0, E));
 	memset(expected + 300000, 0, 500001);
-	memset(expected + (2u << 20) + 500000, 0, 100000);
+	memset(expected + HOLE_END + 300000, 0, 100000);
 	assert_file("out", expected, SIZE);
 	ranges_done(&nothing);
 }
@@ -360,7 +362,7 @@ static void poke(const char *name, long at)
 /* Offsets of single changed bytes that must make undo refuse: in a changed block, and beside one. */
 static void test_undo_stale(void **state)
 {
-	static const long places[] = {3, 5001, 600000, (2 << 20) + 5000, SIZE - 1};
+	static const long places[] = {3, 5001, 600000, HOLE_END + 5000, SIZE - 1};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
@@ -507,7 +509,7 @@ static void shift_partly(long at)
 
 static void test_partial_shift(void **state)
 {
-	static const long places[] = {0, 4096, 1 << 19, 1 << 20, (1 << 20) + 65536, 2 << 20, (2 << 20) + 8192, 3 << 20, -1};
+	static const long places[] = {0, 4096, 1 << 18, HOLE, HOLE + 65536, HOLE_END, HOLE_END + 8192, 1 << 20, -1};
 
 	(void)state;
 	if (!can_shift())

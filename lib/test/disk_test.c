@@ -287,6 +287,10 @@ static void test_hostile_names(void **state)
 					       "createType=\"monolithicFlat\"\\nRW 2048 FLAT \"%s\" 0\\n' > x.vmdk", names[i]),
 				 0);
 		assert_code(disk_open(scratch_path("x.vmdk"), NULL, 0, &d, E), P2H_REFUSED);
+		assert_int_equal(scratch_shell("printf '# Disk DescriptorFile\\nversion=1\\nCID=1\\nparentCID=ffffffff\\n"
+					       "createType=\"monolithicFlat\\n\\vRW\\n2048\\tFLAT\\n\"%s\" 0\\n' > y.vmdk", names[i]),
+				 0);
+		assert_code(disk_open(scratch_path("y.vmdk"), NULL, 0, &d, E), P2H_REFUSED);
 		assert_null(d);
 	}
 }

@@ -37,6 +37,7 @@ static void test_clean_world(void **state)
 	const char *env[] = {"env", NULL};
 
 	(void)state;
+	assert_true(leak > 2);
 	setenv("LD_SECRET", "1", 1);
 	assert_ok(run_program(env, "coreutils", &out, NULL, E));
 	assert_string_equal(out.data, "LC_ALL=C\n");

@@ -136,7 +136,7 @@ static int qcow2_extensions(int fd, const char *name, uint64_t off, bool *raw_ba
 {
 	for (int i = 0; i < QCOW2_EXTENSIONS_MAX; i++) {
 		unsigned char head[8];
-		char format[8] = "";
+		char format[4] = "";
 		uint32_t len;
 		int code = read_exact(fd, name, "qcow2", head, sizeof(head), off, err);
 
@@ -150,8 +150,8 @@ static int qcow2_extensions(int fd, const char *name, uint64_t off, bool *raw_ba
 			code = add_data_file(fd, name, off, len, fixed, err);
 		if (code)
 			return code;
-		if (!strcmp(format, "raw"))
-			*raw_backing = true;
+		if (be32_at(head) == QCOW2_EXT_BACKING_FORMAT) /* of several the last counts */
+			*raw_backing = !strcmp(format, "raw");
 		off += ((uint64_t)len + 7) & ~UINT64_C(7);
 	}
 	return damaged(name, "qcow2", err);
@@ -202,28 +202,37 @@ static int qed_references(int fd, const char *name, struct strlist *probe, struc
 			features & QED_BACKING_RAW ? fixed : probe, err);
 }
 
-/* The text between the first pair of quotes after `at`, appended to the list. */
-static void add_quoted(const char *at, struct strlist *to)
+/* The text from `at` to the next quote or the end of the line. */
+static void add_until_quote(const char *at, struct strlist *to)
 {
-	const char *open = strchr(at, '"'), *end = open ? strchr(open + 1, '"') : NULL;
+	size_t len = strcspn(at, "\"\r\n");
 
-	if (open)
-		strlist_addf(to, "%.*s", end ? (int)(end - open - 1) : (int)strlen(open + 1), open + 1);
+	if (len)
+		strlist_addf(to, "%.*s", (int)len, at);
 }
 
-/* `RW 63 FLAT "disk-flat.vmdk" 0` and `parentFileNameHint="base.vmdk"`. */
-static int vmdk_descriptor(char *text, struct strlist *probe, struct p2h_error *err)
+/*
+ * `RW 63 FLAT "disk-flat.vmdk" 0` and `parentFileNameHint="base.vmdk"`. QEMU's scanf takes any white space between the
+ * words, line ends too; so every quote that does not follow "=" is taken for the start of a name. What then comes
+ * behind a closing quote is one name too many, " 0", that no file has.
+ */
+static int vmdk_descriptor(const char *text, struct strlist *probe, struct p2h_error *err)
 {
-	char *rest = NULL;
+	static const char hint[] = "parentFileNameHint", space[] = " \t\r\n\v\f";
 
-	for (char *line = strtok_r(text, "\r\n", &rest); line; line = strtok_r(NULL, "\r\n", &rest)) {
-		const char *parent = strcasestr(line, "parentFileNameHint");
+	for (const char *at = strchr(text, '"'); at; at = strchr(at + 1, '"')) {
+		const char *before = at;
 
-		line += strspn(line, " \t");
-		if (parent)
-			add_quoted(parent, probe);
-		else if (!strncmp(line, "RW ", 3) || !strncmp(line, "RDONLY ", 7) || !strncmp(line, "NOACCESS ", 9))
-			add_quoted(line, probe);
+		while (before > text && strchr(space, before[-1]))
+			before--;
+		if (before == text || before[-1] != '=')
+			add_until_quote(at + 1, probe);
+	}
+	for (const char *at = strcasestr(text, hint); at; at = strcasestr(at + 1, hint)) {
+		const char *open = strchr(at, '"');
+
+		if (open)
+			add_until_quote(open + 1, probe);
 	}
 	return probe->failed ? error_nomem(err) : 0;
 }

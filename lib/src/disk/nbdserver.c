@@ -135,7 +135,7 @@ static bool has(const char *text, const char *words)
 /* qemu-nbd has only words for what happened. */
 static enum p2h_code code_from_text(const char *text)
 {
-	if (has(text, " lock"))
+	if (has(text, "\" lock"))
 		return P2H_BUSY;
 	if (has(text, "unknown driver") || has(text, "unsupported") || has(text, "not supported"))
 		return P2H_UNSUPPORTED;
