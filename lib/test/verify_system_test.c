@@ -92,6 +92,24 @@ static void initrd_other(struct fs *fs)
 	strlist_done(&all);
 }
 
+#define DRACUT_WAIT " lib/dracut/hooks/initqueue/finished/devexists-\\x2fdev\\x2fdisk\\x2fby-uuid\\x2f"
+#define SYSTEMD_WAIT " etc/systemd/system/initrd.target.wants/dev-disk-by\\x2duuid-"
+
+static void initrd_waits_here(struct fs *fs)
+{
+	initrd(fs, BOOTIMAGE_INITRD_MEMBERS DRACUT_WAIT BOOTIMAGE_UUID ".sh");
+}
+
+static void initrd_waits_dracut(struct fs *fs)
+{
+	initrd(fs, BOOTIMAGE_INITRD_MEMBERS DRACUT_WAIT "00000000-1111-2222-3333-444444444444.sh");
+}
+
+static void initrd_waits_systemd(struct fs *fs)
+{
+	initrd(fs, BOOTIMAGE_INITRD_MEMBERS SYSTEMD_WAIT "00000000\\x2d1111\\x2d2222\\x2d3333\\x2d444444444444.device");
+}
+
 static void initrd_no_xen(struct fs *fs)
 {
 	initrd_without(fs, "xen");
@@ -340,6 +358,9 @@ static const struct verify_row rows[] = {
 	{"no initramfs file", no_initrd, NULL, 0, VERIFY_FAIL, "initramfs", BOOTIMAGE_INITRD, false},
 	{"truncated initramfs", short_initrd, NULL, 0, VERIFY_FAIL, "initramfs", BOOTIMAGE_INITRD, false},
 	{"initramfs without init", initrd_no_init, NULL, 0, VERIFY_FAIL, "initramfs", "/init", false},
+	{"dracut waits for this root", initrd_waits_here, NULL, 0, VERIFY_PASS, NULL, NULL, false},
+	{"dracut waits for another root", initrd_waits_dracut, NULL, 0, VERIFY_FAIL, "initramfs", "waits for UUID=00000000-1111", false},
+	{"systemd in dracut waits for another root", initrd_waits_systemd, NULL, 0, VERIFY_FAIL, "initramfs", "UUID=00000000-1111", false},
 	{"initramfs of another kernel", initrd_other, NULL, 0, VERIFY_FAIL, "initramfs", "5.4.0-1", false},
 	{"no initramfs, root=UUID", monolithic, NULL, 0, VERIFY_FAIL, "initramfs", "root=UUID", false},
 	{"no initramfs, no drivers", monolithic_bare, NULL, 0, VERIFY_FAIL, "initramfs-drivers", "xen_blkfront", false},

@@ -137,6 +137,9 @@ char *grub_path(struct verify *v, const struct grub_view *view, const char *path
 /* Can GRUB run a command of this module: is it in core or below $prefix? */
 bool grub_has_module(struct verify *v, const char *name);
 
+/* identity.c: what the initramfs still knows of the machine where it was made. */
+void judge_identity(struct judgement *j, const struct initramfs *parsed);
+
 /* modules.c */
 void modules_load(struct verify *v);
 bool module_builtin(const struct verify *v, const char *name);

@@ -70,6 +70,7 @@ static bool judge_file(struct judgement *j, const char *name, struct strlist *ve
 		return false;
 	}
 	judge_packing(j, path, &file);
+	judge_identity(j, &parsed);
 	add_all(&v->initrd_modules, &parsed.modules);
 	add_all(versions, &parsed.versions);
 	v->nomem |= v->initrd_modules.failed || versions->failed;
