@@ -1,4 +1,5 @@
-#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -446,6 +447,33 @@ static void test_large_requests(void **state)
 	free(got);
 }
 
+/* The server of a disk is killed under us: an error, no hang and no signal. */
+static void test_server_dies(void **state)
+{
+	char path[64], text[4096];
+	struct disk *d;
+	int child = 0;
+	FILE *f;
+
+	(void)state;
+	need_qemu();
+	assert_int_equal(scratch_shell("qemu-img create -q -f qcow2 a.qcow2 64M"), 0);
+	assert_ok(disk_open(scratch_path("a.qcow2"), NULL, DISK_WRITE, &d, E));
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)getpid(), (int)getpid());
+	f = fopen(path, "r");
+	if (!f || fscanf(f, "%d", &child) != 1 || child <= 1) {
+		disk_close(d);
+		skip();
+	}
+	fclose(f);
+	assert_int_equal(kill(child, SIGKILL), 0);
+	assert_code(disk_read(d, text, 0, sizeof(text), E), P2H_IO);
+	assert_message_has("qemu-nbd");
+	assert_code(disk_write(d, text, 0, sizeof(text), E), P2H_IO);
+	assert_code(disk_flush(d, E), P2H_IO);
+	disk_close(d);
+}
+
 int main(void)
 {
 	static void (*const backends[])(struct target *) = {open_mem,  open_file,  open_qcow2,   open_vmdk,
@@ -459,7 +487,7 @@ int main(void)
 		TEST(test_formats),	  TEST(test_backing_chain), TEST(test_bad_input),
 		TEST(test_hostile_names), TEST(test_trusted_names), TEST(test_data_file),
 		TEST(test_locks),	  TEST(test_slice_and_shifted), TEST(test_fault),
-		TEST(test_shrinking_file), TEST(test_large_requests),
+		TEST(test_shrinking_file), TEST(test_large_requests), TEST(test_server_dies),
 	};
 	int failed = cmocka_run_group_tests(conformance_tests, scratch_setup, scratch_teardown);
 

@@ -21,7 +21,7 @@ struct nbd_disk {
 	struct nbd_handle *h;
 	struct nbd_server server;
 	int exclusive_fd; /* keeps a block device from being mounted meanwhile, else -1 */
-	bool can_zero, can_status;
+	bool can_zero, can_status, can_flush; /* asked at the start: later -1 may mean that the server is gone */
 	char format[32];
 	/* the last answer about allocation: runs[i] lies from the end of its predecessor (or status_off) on */
 	uint64_t status_off;
@@ -165,7 +165,7 @@ static int nbd_disk_flush(struct disk *d, struct p2h_error *err)
 {
 	struct nbd_disk *n = (struct nbd_disk *)d;
 
-	if (nbd_can_flush(n->h) <= 0)
+	if (!n->can_flush)
 		return 0;
 	return nbd_flush(n->h, 0) < 0 ? nbd_failed(n, "flush", 0, err) : 0;
 }
@@ -295,6 +295,7 @@ static int connect_server(struct nbd_disk *n, const char *path, struct p2h_error
 		return error_set(err, P2H_CORRUPT, "%s: holds an empty disk", path);
 	n->d.size = (uint64_t)size;
 	n->can_zero = nbd_can_zero(h) > 0;
+	n->can_flush = nbd_can_flush(h) > 0;
 	n->can_status = nbd_can_meta_context(h, LIBNBD_CONTEXT_BASE_ALLOCATION) > 0;
 	return 0;
 }
