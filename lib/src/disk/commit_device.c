@@ -37,7 +37,7 @@ static int check_signatures(const char *path, int fd, struct p2h_error *err)
 		return error_set(err, P2H_IO, "%s: cannot be probed for signatures", path);
 	if (!found && blkid_probe_lookup_value(probe, "TYPE", &what, NULL))
 		blkid_probe_lookup_value(probe, "PTTYPE", &what, NULL);
-	return error_set(err, P2H_EXISTS, "%s: holds data already (%s)", path, what);
+	return error_set(err, P2H_EXISTS, "%s: holds data already (%s): --force overwrites it", path, what);
 }
 
 int commit_check_device(const char *path, uint64_t size, bool force, struct p2h_error *err)

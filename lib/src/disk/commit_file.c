@@ -42,7 +42,7 @@ int commit_check_file(const char *path, bool force, struct p2h_error *err)
 	if (!S_ISREG(st.st_mode))
 		return error_set(err, P2H_EXISTS, "%s: exists and is not a regular file", path);
 	if (!force)
-		return error_set(err, P2H_EXISTS, "%s: exists already", path);
+		return error_set(err, P2H_EXISTS, "%s: exists already: --force replaces it", path);
 	if (st.st_size) { /* an empty file, as mktemp leaves it, has no users */
 		int code = host_check_unused(path, true, err);
 
@@ -150,7 +150,7 @@ static int publish(const char *temporary, const char *path, bool force, struct p
 			unlink(temporary);
 	}
 	if (failed && errno == EEXIST)
-		return error_set(err, P2H_EXISTS, "%s: exists already", path);
+		return error_set(err, P2H_EXISTS, "%s: exists already: --force replaces it", path);
 	return failed ? error_sys(err, errno, "%s", path) : 0;
 }
 
