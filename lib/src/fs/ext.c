@@ -158,7 +158,7 @@ static int check_size(struct ext *e, struct p2h_error *err)
 
 	if (__builtin_mul_overflow((uint64_t)ext2fs_blocks_count(sb), (uint64_t)e->e2->blocksize, &bytes) ||
 	    bytes > e->disk->size)
-		return error_set(err, P2H_CORRUPT, "the file system has %llu blocks of %u bytes, the volume only %llu bytes",
+		return error_set(err, P2H_CORRUPT, "the file system has %llu blocks of %u bytes, the volume only %llu bytes: is the copy truncated?",
 				 (unsigned long long)ext2fs_blocks_count(sb), e->e2->blocksize,
 				 (unsigned long long)e->disk->size);
 	if (sb->s_free_inodes_count > sb->s_inodes_count || ext2fs_free_blocks_count(sb) > ext2fs_blocks_count(sb))
