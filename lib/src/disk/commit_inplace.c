@@ -137,10 +137,10 @@ static int write_journal(struct inplace *p, struct p2h_error *err)
 static int insert_front(struct inplace *p, struct p2h_error *err)
 {
 	int code = shift_insert(p->image->fd, p->image->name, p->shift, err);
+	struct stat st;
 
-	if (code == P2H_UNSUPPORTED)
-		return code;
-	p->started = true;
+	/* File systems make a file longer before they move anything in it. */
+	p->started = !code || fstat(p->image->fd, &st) || (uint64_t)st.st_size != p->image->size;
 	if (code)
 		return code;
 	p->image->size += p->shift;
