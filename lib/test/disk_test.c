@@ -447,6 +447,31 @@ static void test_large_requests(void **state)
 	free(got);
 }
 
+/* An image of a few kilobytes whose first-level table points to the same second-level table again and again. */
+static void test_shared_tables(void **state)
+{
+	struct disk *d = NULL;
+	unsigned char *image;
+	uint32_t l1_off;
+	size_t len;
+
+	(void)state;
+	need_qemu();
+	assert_int_equal(scratch_shell("qemu-img create -q -f qcow2 -o cluster_size=512 a.qcow2 64M && "
+				       "qemu-io -f qcow2 -c 'write 0 512' a.qcow2 >/dev/null"),
+			 0);
+	image = scratch_read("a.qcow2", &len);
+	l1_off = (uint32_t)image[44] << 24 | (uint32_t)image[45] << 16 | (uint32_t)image[46] << 8 | image[47];
+	assert_true(range_ok(l1_off, 8 * 2048, len));
+	for (int i = 1; i < 2048; i++)
+		memcpy(image + l1_off + 8 * i, image + l1_off, 8);
+	scratch_file("b.qcow2", image, len);
+	free(image);
+	assert_ok(disk_open(scratch_path("a.qcow2"), NULL, 0, &d, E));
+	disk_close(d);
+	assert_code(disk_open(scratch_path("b.qcow2"), NULL, 0, &d, E), P2H_CORRUPT);
+}
+
 /* The server of a disk is killed under us: an error, no hang and no signal. */
 static void test_server_dies(void **state)
 {
@@ -488,6 +513,7 @@ int main(void)
 		TEST(test_hostile_names), TEST(test_trusted_names), TEST(test_data_file),
 		TEST(test_locks),	  TEST(test_slice_and_shifted), TEST(test_fault),
 		TEST(test_shrinking_file), TEST(test_large_requests), TEST(test_server_dies),
+		TEST(test_shared_tables),
 	};
 	int failed = cmocka_run_group_tests(conformance_tests, scratch_setup, scratch_teardown);
 

@@ -102,6 +102,7 @@ int qcow2_check_whole(int fd, const char *name, uint64_t file_size, struct p2h_e
 {
 	struct qcow2 q = {.fd = fd, .name = name, .file_size = file_size};
 	CLEANUP_FREE unsigned char *l1 = NULL, *l2 = NULL;
+	uint64_t tables = 0;
 	int code = read_header(&q, err);
 
 	if (code)
@@ -116,6 +117,9 @@ int qcow2_check_whole(int fd, const char *name, uint64_t file_size, struct p2h_e
 
 		if (!off)
 			continue;
+		tables += q.cluster;
+		if (tables > file_size) /* entries that share tables: hours of reading */
+			return damaged(&q, err);
 		code = read_table(&q, l2, q.cluster, off, err);
 		if (!code && !q.data_elsewhere)
 			code = check_l2(&q, l2, err);
