@@ -150,13 +150,12 @@ static int read_initramfs(struct guest *donor, struct facts *f, struct p2h_error
 	static const char *const kind[] = {"unknown", "initramfs-tools", "dracut", "mkinitrd"};
 	struct facts_donor *d = &f->donor;
 	CLEANUP(buf_done) struct buf data = {0};
-	CLEANUP(initramfs_done) struct initramfs archive = {0};
 	struct p2h_error why = {0};
 	int rc = fs_read(donor->fs, d->chosen.initrd, MAX_INITRAMFS, &data, err);
 
 	if (rc)
 		return rc;
-	rc = initramfs_parse(data.data, data.len, &archive, &why);
+	rc = initramfs_parse(data.data, data.len, &d->initramfs, &why);
 	if (rc == P2H_NOMEM)
 		return error_nomem(err);
 	if (rc) {
@@ -164,9 +163,9 @@ static int read_initramfs(struct guest *donor, struct facts *f, struct p2h_error
 		return 0;
 	}
 	d->initramfs_read = true;
-	d->initramfs_kind = kind[archive.kind];
+	d->initramfs_kind = kind[d->initramfs.kind];
 	for (size_t t = 0; !rc && t < DRIVERS_TARGETS; t++)
-		rc = drivers_missing(donor->fs, d->chosen.modules, d->chosen.config, &archive, t, f->root_type, &d->missing[t], err);
+		rc = drivers_missing(donor->fs, d->chosen.modules, d->chosen.config, &d->initramfs, t, f->root_type, &d->missing[t], err);
 	return rc;
 }
 

@@ -103,6 +103,7 @@ void facts_done(struct facts *f)
 	strlist_done(&f->host.platform);
 	for (size_t i = 0; i < 3; i++)
 		strlist_done(&f->donor.missing[i]);
+	initramfs_done(&f->donor.initramfs);
 	arena_done(&f->arena);
 	*f = (struct facts){0};
 }

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "inspect/guest.h"
+#include "parse/initramfs.h"
 
 enum init_kind { INIT_UNKNOWN, INIT_SYSTEMD, INIT_UPSTART, INIT_SYSVINIT, INIT_BUSYBOX };
 
@@ -58,6 +59,7 @@ struct facts_donor {
 	bool initramfs_read;        /* chosen's initramfs was understood */
 	const char *initramfs_error;
 	const char *initramfs_kind; /* "initramfs-tools", "dracut", ... */
+	struct initramfs initramfs; /* what it holds, where it was read */
 	struct strlist missing[3];  /* drivers that neither initramfs nor kernel has: by target xen-hvm, nitro, kvm */
 	char config_ia32;           /* kconfig_get(IA32_EMULATION), '?' without a config file */
 };

@@ -230,7 +230,8 @@ int p2h_verify(struct p2h_job *job, struct p2h_error *err)
 	int rc = job_step(job, "verifying the result", err);
 
 	if (!rc)
-		rc = verify_disk(transaction_disk(job->transaction), result_root(job), job->targets, &job->after, err);
+		rc = verify_disk_knowing(transaction_disk(job->transaction), result_root(job), job->targets, &job->facts.donor.initramfs,
+					 &job->after, err);
 	if (rc)
 		return rc;
 	job->have_after = true;

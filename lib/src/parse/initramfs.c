@@ -1,5 +1,6 @@
 #include "parse/initramfs.h"
 
+#include <lzma.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -305,9 +306,16 @@ int initramfs_parse(const void *data, size_t len, struct initramfs *ret, struct 
 	made.archives = r.cpio.archives;
 	sort_distinct(&made.modules);
 	sort_distinct(&made.versions);
+	made.length = len;
+	made.crc64 = lzma_crc64(data, len, 0);
 	*ret = made;
 	made = (struct initramfs){0};
 	return 0;
+}
+
+bool initramfs_is_of(const struct initramfs *i, const void *data, size_t len)
+{
+	return i->length == len && len && i->crc64 == lzma_crc64(data, len, 0);
 }
 
 void initramfs_done(struct initramfs *i)

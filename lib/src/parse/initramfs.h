@@ -14,6 +14,7 @@
 enum initramfs_kind { INITRAMFS_UNKNOWN, INITRAMFS_TOOLS /* Debian, Ubuntu */, INITRAMFS_DRACUT, INITRAMFS_MKINITRD /* Red Hat 5 and older, nash */ };
 
 struct initramfs {
+	uint64_t length, crc64;   /* of the file it was parsed from */
 	enum initramfs_kind kind;
 	bool systemd;             /* holds usr/lib/systemd/systemd (dracut with systemd) */
 	bool init;                /* holds /init */
@@ -27,6 +28,8 @@ struct initramfs {
 };
 int initramfs_parse(const void *data, size_t len, struct initramfs *ret, struct p2h_error *err);
 void initramfs_done(struct initramfs *i);
+/* Was it parsed from these bytes? By length and CRC-64: for a copy of one's own making, which need not be unpacked again. */
+bool initramfs_is_of(const struct initramfs *i, const void *data, size_t len);
 bool initramfs_has_module(const struct initramfs *i, const char *name); /* '-' and '_' equal */
 
 #endif

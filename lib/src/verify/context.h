@@ -39,6 +39,7 @@ struct init_facts {
 struct verify {
 	struct disk *disk;
 	unsigned targets;
+	const struct initramfs *known; /* may be NULL */
 	struct verify_report *report;
 	bool nomem;
 

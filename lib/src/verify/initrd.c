@@ -60,23 +60,29 @@ static bool judge_file(struct judgement *j, const char *name, struct strlist *ve
 	CLEANUP_FREE char *path = grub_path(v, &v->boot, name);
 	CLEANUP(initramfs_done) struct initramfs parsed = {0};
 	CLEANUP(buf_done) struct buf file = {0};
+	const struct initramfs *i = &parsed;
 	struct p2h_error e = {0};
+	int rc;
 
 	if (!path)
 		return false;
-	if (fs_read(v->boot.fs, path, INITRD_LIMIT, &file, &e) ||
-	    initramfs_parse(file.data ? file.data : "", file.len, &parsed, &e)) {
+	rc = fs_read(v->boot.fs, path, INITRD_LIMIT, &file, &e);
+	if (!rc && v->known && initramfs_is_of(v->known, file.data, file.len))
+		i = v->known;
+	else if (!rc)
+		rc = initramfs_parse(file.data ? file.data : "", file.len, &parsed, &e);
+	if (rc) {
 		judge_error(j, &e, path);
 		return false;
 	}
 	judge_packing(j, path, &file);
-	judge_identity(j, &parsed);
-	add_all(&v->initrd_modules, &parsed.modules);
-	add_all(versions, &parsed.versions);
+	judge_identity(j, i);
+	add_all(&v->initrd_modules, &i->modules);
+	add_all(versions, &i->versions);
 	v->nomem |= v->initrd_modules.failed || versions->failed;
-	*init |= parsed.init;
-	v->initrd_renames_net |= renames_net(&parsed);
-	judge(j, VERIFY_PASS, "%s: %zu archives, %zu modules", path, parsed.archives, parsed.modules.len);
+	*init |= i->init;
+	v->initrd_renames_net |= renames_net(i);
+	judge(j, VERIFY_PASS, "%s: %zu archives, %zu modules", path, i->archives, i->modules.len);
 	return true;
 }
 

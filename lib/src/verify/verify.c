@@ -135,9 +135,15 @@ static int verify_init(struct verify *v, int root_number, struct p2h_error *gues
 
 int verify_disk(struct disk *d, int root_number, unsigned targets, struct verify_report *ret, struct p2h_error *err)
 {
+	return verify_disk_knowing(d, root_number, targets, NULL, ret, err);
+}
+
+int verify_disk_knowing(struct disk *d, int root_number, unsigned targets, const struct initramfs *known, struct verify_report *ret,
+			struct p2h_error *err)
+{
 	CLEANUP_DISK struct disk *watched = NULL;
 	CLEANUP(verify_report_done) struct verify_report report = {0};
-	CLEANUP(verify_done) struct verify v = {.targets = targets, .report = &report};
+	CLEANUP(verify_done) struct verify v = {.targets = targets, .known = known, .report = &report};
 	struct p2h_error guest_error = {0}, unreadable = {0};
 	int rc;
 

@@ -34,6 +34,11 @@ struct verify_report {
 
 /* root_number as for guest_open. A result "would not boot" is not an error: 0 is returned and passed is false. */
 int verify_disk(struct disk *d, int root_number, unsigned targets, struct verify_report *ret, struct p2h_error *err);
+
+/* The same; an initramfs of the very bytes that `known` (may be NULL) was parsed from is not unpacked once more. */
+struct initramfs;
+int verify_disk_knowing(struct disk *d, int root_number, unsigned targets, const struct initramfs *known, struct verify_report *ret,
+			struct p2h_error *err);
 void verify_report_done(struct verify_report *r);
 
 #endif
