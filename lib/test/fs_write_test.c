@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "fs/fs.h"
+#include "fs/ext.h"
 #include "support/fsimage.h"
 
 #define NOW 1700000000
@@ -16,6 +16,10 @@
 static struct p2h_error err;
 static const struct fs_meta meta = {
 	.mode = 04755, .uid = 70000, .gid = 80000, .atime = 1, .mtime = LATE, .atime_nsec = 7, .mtime_nsec = 999999999};
+
+/* user::rw-, user:1000:r--, group::r--, mask::r--, other::--- as getxattr(2) shows it */
+static const unsigned char acl[] = {2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 232, 3, 0, 0, 4, 0, 4, 0, 255,
+				    255, 255, 255, 16, 0, 4, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255};
 
 static void assert_content(struct fs *fs, const char *path, const void *want, size_t len)
 {
@@ -156,6 +160,8 @@ static void set_attributes(struct fs *fs, const char *data)
 	OK(fs_write(fs, "/new/gone", data, 9000, NULL, &err));
 	OK(fs_set_xattr(fs, "/new/gone", "user.a", data, 700, &err));
 	OK(fs_unlink(fs, "/new/gone", &err));
+	OK(fs_set_xattr(fs, "/new/written-60", "system.posix_acl_access", acl, sizeof(acl), &err));
+	assert_int_equal(fs_set_xattr(fs, "/new", "system.posix_acl_access", acl, 5, &err), P2H_USAGE);
 	assert_int_equal(fs_set_xattr(fs, "/new", "nodot", "x", 1, &err), P2H_USAGE);
 }
 
@@ -256,7 +262,7 @@ static void check_nodes(struct fs *fs, bool small_inodes)
 
 static void check_attributes(struct fs *fs, const char *data)
 {
-	CLEANUP(fs_xattrs_done) struct fs_xattrs x = {0}, kept = {0};
+	CLEANUP(fs_xattrs_done) struct fs_xattrs x = {0}, kept = {0}, list = {0};
 
 	OK(fs_xattrs(fs, "/new/moved", &x, &err));
 	assert_int_equal(x.len, 2);
@@ -266,6 +272,11 @@ static void check_attributes(struct fs *fs, const char *data)
 	assert_string_equal(x.item[1].name, "user.empty");
 	OK(fs_xattrs(fs, "/etc/fstab", &kept, &err));
 	assert_true(kept.len >= (fsimage_has_xattrs() ? 2 : 0));
+	OK(fs_xattrs(fs, "/new/written-60", &list, &err));
+	assert_int_equal(list.len, 1);
+	assert_string_equal(list.item[0].name, "system.posix_acl_access");
+	assert_int_equal(list.item[0].len, sizeof(acl));
+	assert_memory_equal(list.item[0].value, acl, sizeof(acl));
 }
 
 static void check_result(struct fs *fs, const char *data, bool small_inodes)
@@ -329,6 +340,40 @@ static void test_script(void **state)
 	(void)state;
 	for (size_t i = 0; i < fsimage_n_configs; i++)
 		run_config(&fsimage_configs[i], i % 2);
+}
+
+/* Lists that lie about their length or hold what is no entry. */
+static void test_damaged_acl(void **state)
+{
+	static const struct {
+		unsigned char bytes[16];
+		size_t len;
+		bool good;
+	} lists[] = {
+		{{1, 0, 0, 0}, 4, true},
+		{{1, 0, 0, 0, 1, 0, 6, 0, 2, 0, 4, 0, 1, 0, 0, 0}, 16, true},
+		{{1, 0, 0, 0, 1, 0, 6, 0, 2, 0, 4, 0, 1, 0, 0, 0}, 14, false}, /* ends in an id */
+		{{1, 0, 0, 0, 1, 0, 6, 0}, 6, false},
+		{{1, 0, 0, 0, 3, 0, 6, 0}, 8, false}, /* no such tag */
+		{{2, 0, 0, 0}, 4, false},
+		{{1, 0}, 2, false},
+		{{0}, 0, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		CLEANUP(buf_done) struct buf shown = {0}, back = {0};
+		CLEANUP_FREE unsigned char *exact = malloc(lists[i].len + !lists[i].len);
+
+		assert_non_null(exact);
+		memcpy(exact, lists[i].bytes, lists[i].len);
+		assert_int_equal(ext_acl_from_disk(exact, lists[i].len, &shown), lists[i].good);
+		if (!lists[i].good)
+			continue;
+		assert_true(ext_acl_to_disk(shown.data, shown.len, &back));
+		assert_int_equal(back.len, lists[i].len);
+		assert_memory_equal(back.data, exact, back.len);
+	}
 }
 
 /* ---- sizes ---- */
@@ -550,7 +595,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_script),	      cmocka_unit_test(test_large_file), cmocka_unit_test(test_create_rules),
 		cmocka_unit_test(test_big_directory), cmocka_unit_test(test_no_space),	 cmocka_unit_test(test_no_inodes),
-		cmocka_unit_test(test_mount),
+		cmocka_unit_test(test_mount),	      cmocka_unit_test(test_damaged_acl),
 	};
 
 	if (!fsimage_possible()) {

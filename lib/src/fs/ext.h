@@ -120,6 +120,11 @@ int ext_set_xattr(struct fs *fs, const char *path, const char *name, const void 
 		  struct p2h_error *err);
 int ext_xattrs_clear(struct ext *e, ext2_ino_t ino, const char *path, struct p2h_error *err);
 
+/* ext_acl.c: false when it is no ACL. The result is appended. */
+bool ext_acl_is(const char *name);
+bool ext_acl_from_disk(const void *acl, size_t len, struct buf *ret);
+bool ext_acl_to_disk(const void *acl, size_t len, struct buf *ret);
+
 /* ext_boot.c */
 int ext_boot_read(struct fs *fs, struct buf *ret, struct ranges *ret_where, struct p2h_error *err);
 int ext_boot_write(struct fs *fs, const void *data, size_t len, struct ranges *ret, struct p2h_error *err);

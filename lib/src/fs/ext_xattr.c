@@ -18,10 +18,13 @@ static void cleanup_handle(struct ext2_xattr_handle **h)
 static int open_handle(struct ext *e, ext2_ino_t ino, const char *path, struct ext2_xattr_handle **ret, struct p2h_error *err)
 {
 	CLEANUP_HANDLE struct ext2_xattr_handle *h = NULL;
+	unsigned int raw = XATTR_HANDLE_FLAG_RAW; /* ACLs are converted here */
 	errcode_t rc = ext2fs_xattrs_open(e->e2, ino, &h);
 
 	if (rc == EXT2_ET_MISSING_EA_FEATURE)
 		return 0;
+	if (!rc)
+		rc = ext2fs_xattrs_flags(h, &raw, NULL);
 	if (!rc)
 		rc = ext2fs_xattrs_read(h);
 	if (rc)
@@ -42,22 +45,35 @@ static int add_name(char *name, char *value, size_t len, void *arg)
 	return names->len < XATTRS_MAX ? 0 : XATTR_ABORT;
 }
 
+/* The value as getxattr(2) would give it. */
+static int keep_value(const char *name, const void *value, size_t len, const char *path, struct fs_xattr *ret,
+		      struct p2h_error *err)
+{
+	CLEANUP(buf_done) struct buf shown = {0};
+
+	if (!ext_acl_is(name))
+		buf_append(&shown, value, len);
+	else if (!ext_acl_from_disk(value, len, &shown))
+		return error_set(err, P2H_CORRUPT, "%s: the access control list is damaged", path);
+	ret->name = strdup(name);
+	ret->len = shown.len;
+	ret->value = buf_take(&shown);
+	return ret->name && ret->value ? 0 : error_nomem(err);
+}
+
 static int get_value(struct ext *e, struct ext2_xattr_handle *h, const char *name, const char *path, struct fs_xattr *ret,
 		     struct p2h_error *err)
 {
 	void *value = NULL;
 	size_t len = 0;
 	errcode_t rc = ext2fs_xattr_get(h, name, &value, &len);
+	int code;
 
 	if (rc)
 		return ext_error(e, rc, path, err);
-	ret->name = strdup(name);
-	ret->value = malloc(len + 1);
-	ret->len = len;
-	if (ret->value && len)
-		memcpy(ret->value, value, len);
+	code = keep_value(name, value, len, path, ret, err);
 	ext2fs_free_mem(&value);
-	return ret->name && ret->value ? 0 : error_nomem(err);
+	return code;
 }
 
 int ext_xattrs(struct fs *fs, const char *path, struct fs_xattrs *ret, struct p2h_error *err)
@@ -94,11 +110,20 @@ int ext_set_xattr(struct fs *fs, const char *path, const char *name, const void 
 {
 	struct ext *e = ext_of(fs);
 	CLEANUP_HANDLE struct ext2_xattr_handle *h = NULL;
+	CLEANUP(buf_done) struct buf acl = {0};
 	struct ext2_inode_large inode;
 	ext2_ino_t ino;
 	errcode_t rc;
 	int code = ext_bitmaps(e, err);
 
+	if (!code && ext_acl_is(name)) {
+		if (!ext_acl_to_disk(value, len, &acl))
+			return error_set(err, P2H_USAGE, "%s: not an access control list", path);
+		if (acl.failed)
+			return error_nomem(err);
+		value = acl.data;
+		len = acl.len;
+	}
 	if (!code)
 		code = ext_lookup(e, path, &ino, err);
 	if (code)
