@@ -59,6 +59,14 @@ static int complain(const struct command *command, const char *what, const char 
 	return EXIT_USAGE;
 }
 
+static const char *option_name(char letter)
+{
+	for (size_t i = 0; i < ROWS; i++)
+		if (row[i].letter == letter)
+			return row[i].name;
+	return "";
+}
+
 static bool push(const char **list, const char *value)
 {
 	for (int i = 0; i < LIST_MAX; i++)
@@ -152,8 +160,11 @@ int cli_parse(const struct command *command, int argc, char **argv, struct cli *
 			return complain(command, word, "needs a value");
 		if (letter == '?')
 			return complain(command, word, "unknown option");
-		if (!take(c, (char)letter, optarg))
-			return complain(command, optarg ? optarg : word, "no value for this option");
+		if (!take(c, (char)letter, optarg)) {
+			fprintf(stderr, "pv2hvm: --%s %s: not a value that this option takes: `pv2hvm %s --help` shows the usage\n",
+				option_name((char)letter), optarg ? optarg : "", command->name);
+			return EXIT_USAGE;
+		}
 	}
 	for (; optind < argc; optind++)
 		if (c->arguments == LIST_MAX || !push(c->argument, argv[optind]))
