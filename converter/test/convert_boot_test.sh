@@ -57,7 +57,7 @@ for layout in partition flat; do
 		equal "flat: as large as the source" "$(stat -c %s "$source")" "$(stat -c %s "$image")"
 	fi
 	equal "$layout: the report's root file system is blkid's" "$(file_system "$image" "$offset")" \
-		"$(jq -r '.layout_after.partitions[0] | .uuid, .content' "$work/$layout.json" | sort | paste -sd' ')"
+		"$(jq -r '(.layout_after.partitions[0] // .source.volumes[0]) | .uuid, .content' "$work/$layout.json" | sort | paste -sd' ')"
 	equal "$layout: boot signature in sector 0" 55aa "$(dd if="$image" bs=1 skip=510 count=2 status=none | od -An -tx1 | tr -d ' ')"
 
 	check "$layout: pv2hvm verify agrees" "$PV2HVM" verify "$image" --target "$targets"
