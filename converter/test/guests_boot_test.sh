@@ -53,10 +53,11 @@ rm -f "$image" "$work/mbr.raw"
 # --- other ways in and out
 guest=$(sample tiny-busybox)
 check "by image" "$PV2HVM" convert "$guest" --donor "$donor" -o "$work/by-image.raw"
-mkdir "$work/tree"
-printf 'rdump /boot %s\nrdump /lib %s\nrdump /etc %s\n' "$work/tree" "$work/tree" "$work/tree" |
+mkdir -p "$work/tree/usr/lib"
+ln -s usr/lib "$work/tree/lib"
+printf 'rdump /boot %s\nrdump /etc %s\nrdump /usr/lib/modules %s\n' "$work/tree" "$work/tree" "$work/tree/usr/lib" |
 	debugfs -f - "$donor?offset=$((2048 * 512))" >/dev/null 2>&1 || :
-if [ -d "$work/tree/lib/modules" ] || [ -d "$work/tree/usr/lib/modules" ]; then
+if [ -d "$work/tree/lib/modules" ]; then
 	check "by directory" "$PV2HVM" convert "$guest" --donor "$work/tree" -o "$work/by-directory.raw"
 	check "a donor directory gives the same bytes as its image" cmp "$work/by-image.raw" "$work/by-directory.raw"
 else
