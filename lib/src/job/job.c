@@ -9,7 +9,7 @@
 #include "disk/host.h"
 
 #define STEPS 5
-#define MEMORY_BUDGET (32 * 1024 * 1024u)
+#define MEMORY_BUDGET (56 * 1024 * 1024u)
 
 bool job_output_is_device(const struct p2h_job *job)
 {
