@@ -480,7 +480,7 @@ static void test_no_space(void **state)
 	struct disk *d = NULL;
 	struct fs *fs = open_image(path, &d);
 	struct fs_space space;
-	char name[64];
+	char name[80];
 	int n = 0, rc;
 
 	(void)state;
