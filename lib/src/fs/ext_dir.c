@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/le.h"
 #include "fs/ext.h"
 
 void ext_forget(struct ext *e)
@@ -174,12 +175,97 @@ static int touch_dir(struct ext *e, ext2_ino_t dir, const char *path, struct p2h
 	return ext_inode_write(e, dir, &inode, path, err);
 }
 
+/* Zeroes what is unused in an index node (ext4 disk layout, "Hash Tree Directories": limit and count stand in its first entry). */
+static bool clean_node(uint8_t *block, size_t size)
+{
+	size_t limit = le16_get(block + 8), count = le16_get(block + 10), from = 8 + count * 8, to = 8 + limit * 8;
+	bool dirty = false;
+
+	for (; from < to && to <= size; from++) {
+		dirty |= block[from] != 0;
+		block[from] = 0;
+	}
+	return dirty;
+}
+
+/* Zeroes what is unused in a leaf: behind each name, up to the next entry. */
+static bool clean_leaf(ext2_filsys fs, uint8_t *block, size_t size)
+{
+	bool dirty = false;
+
+	for (size_t at = 0; at + 12 <= size;) {
+		struct ext2_dir_entry *entry = (struct ext2_dir_entry *)(block + at);
+		size_t name = entry->inode ? (size_t)ext2fs_dirent_name_len(entry) : 0;
+		unsigned len = 0;
+		bool tail = !entry->inode && entry->name_len == ext2fs_cpu_to_le16(EXT2_DIR_NAME_LEN_CSUM);
+
+		if (ext2fs_get_rec_len(fs, entry, &len) || len < 8 + name || len > size - at)
+			return dirty; /* not for us to mend */
+		for (size_t i = at + 8 + name; i < at + len && !tail; i++) {
+			dirty |= block[i] != 0;
+			block[i] = 0;
+		}
+		at += len;
+	}
+	return dirty;
+}
+
+struct cleaning {
+	struct ext *e;
+	ext2_ino_t dir;
+	uint8_t *block;
+	errcode_t failed;
+};
+
+static int clean_block(ext2_filsys fs, blk64_t *nr, e2_blkcnt_t index, blk64_t ref, int ref_off, void *arg)
+{
+	struct cleaning *c = arg;
+	struct ext2_dir_entry *first = (struct ext2_dir_entry *)c->block;
+	unsigned len = 0;
+	bool dirty;
+
+	(void)ref;
+	(void)ref_off;
+	if (index <= 0)
+		return 0; /* the root of the index is changed in place, never made anew */
+	c->failed = ext2fs_read_dir_block4(fs, *nr, c->block, 0, c->dir);
+	if (!c->failed)
+		c->failed = ext2fs_get_rec_len(fs, first, &len);
+	if (c->failed)
+		return BLOCK_ABORT;
+	dirty = !first->inode && len == fs->blocksize ? clean_node(c->block, fs->blocksize) : clean_leaf(fs, c->block, fs->blocksize);
+	if (dirty)
+		c->failed = ext2fs_write_dir_block4(fs, *nr, c->block, 0, c->dir);
+	return c->failed ? BLOCK_ABORT : 0;
+}
+
+/*
+ * libext2fs splits the blocks of an indexed directory in buffers that it does not clear: what our memory held would get into the image,
+ * and the same input would not give the same bytes.
+ */
+static int clean_index(struct ext *e, ext2_ino_t dir, const char *path, struct p2h_error *err)
+{
+	CLEANUP_FREE uint8_t *block = malloc(e->e2->blocksize);
+	struct cleaning c = {e, dir, block, 0};
+	errcode_t rc;
+
+	if (!block)
+		return error_nomem(err);
+	rc = ext2fs_block_iterate3(e->e2, dir, BLOCK_FLAG_DATA_ONLY, NULL, clean_block, &c);
+	if (!rc)
+		rc = c.failed;
+	return rc ? ext_error(e, rc, path, err) : 0;
+}
+
 int ext_dir_add(struct ext *e, ext2_ino_t dir, const char *path, ext2_ino_t ino, uint32_t mode, struct p2h_error *err)
 {
 	const char *name = fs_base_name(path);
+	struct ext2_inode_large before, after;
 	errcode_t rc;
 	int code = check_dir_flags(e, dir, path, err);
 
+	if (!code)
+		code = ext_inode_read(e, dir, &before, path, err);
 	if (code)
 		return code;
 	rc = ext2fs_link(e->e2, dir, name, ino, file_type(mode));
@@ -188,7 +274,12 @@ int ext_dir_add(struct ext *e, ext2_ino_t dir, const char *path, ext2_ino_t ino,
 		if (!rc)
 			rc = ext2fs_link(e->e2, dir, name, ino, file_type(mode));
 	}
-	return rc ? ext_error(e, rc, path, err) : touch_dir(e, dir, path, err);
+	if (rc)
+		return ext_error(e, rc, path, err);
+	code = ext_inode_read(e, dir, &after, path, err);
+	if (!code && (after.i_flags & EXT2_INDEX_FL) && after.i_size != before.i_size)
+		code = clean_index(e, dir, path, err);
+	return code ? code : touch_dir(e, dir, path, err);
 }
 
 int ext_dir_remove(struct ext *e, ext2_ino_t dir, const char *path, ext2_ino_t ino, struct p2h_error *err)
