@@ -1,0 +1,289 @@
+/* job_test.c - the public interface on real files: stages, outcomes, cancelling, what is left behind */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <pv2hvm.h>
+
+#include "base/cleanup.h"
+#include "disk/disk.h"
+#include "inspect/guest.h"
+#include "support/bootimage.h"
+#include "support/scratch.h"
+
+#define NOW 1700000000
+
+/* A RAM disk's bytes as a file of the scratch directory. */
+static void save(struct disk *d, const char *name)
+{
+	char *data = malloc(d->size);
+
+	assert_non_null(data);
+	assert_ok(disk_read(d, data, 0, d->size, E));
+	scratch_file(name, data, d->size);
+	free(data);
+}
+
+/* guest.raw: flat, without boot code, fstab by kernel name; donor.raw: partitioned, boots. */
+static int setup(void **state)
+{
+	struct guest *g = NULL;
+	struct disk *d;
+	const char fstab[] = "/dev/xvda1 / ext4 defaults 1 1\n";
+
+	if (scratch_setup(state))
+		return -1;
+	if (!bootimage_possible())
+		return 0;
+	if (!bootimage_init())
+		return -1;
+	d = bootimage_open(false);
+	assert_non_null(d);
+	save(d, "donor.raw");
+	disk_close(d);
+	d = bootimage_open(true);
+	assert_non_null(d);
+	assert_ok(disk_zero(d, 0, 512, E));
+	assert_ok(guest_open(d, -1, GUEST_WRITE, NOW, &g, E));
+	assert_ok(fs_write(g->fs, "/etc/fstab", fstab, strlen(fstab), NULL, E));
+	assert_ok(fs_unlink(g->fs, BOOTIMAGE_KERNEL, E));
+	assert_ok(fs_unlink(g->fs, "/boot/grub/grub.cfg", E));
+	assert_ok(guest_close(g, E));
+	save(d, "guest.raw");
+	disk_close(d);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	if (bootimage_possible())
+		bootimage_exit();
+	return scratch_teardown(state);
+}
+
+static struct p2h_options usual(void)
+{
+	return (struct p2h_options){.donor = scratch_path("donor.raw"), .output = scratch_path("out.raw")};
+}
+
+static void cleanup_job(struct p2h_job **job)
+{
+	p2h_close(*job);
+}
+#define CLEANUP_JOB CLEANUP(cleanup_job)
+
+static void need_images(void)
+{
+	if (!bootimage_possible()) {
+		print_message("grub-mkimage, boot.img or mke2fs is not installed\n");
+		skip();
+	}
+}
+
+static void test_stages(void **state)
+{
+	CLEANUP_JOB struct p2h_job *job = NULL;
+	struct p2h_options options = usual();
+	char *text = NULL, *json = NULL;
+	bool passed = false;
+
+	(void)state;
+	need_images();
+	assert_ok(p2h_open(scratch_path("guest.raw"), &options, &job, E));
+	assert_code(p2h_commit(job, E), P2H_USAGE); /* not before it is verified */
+	assert_ok(p2h_inspect(job, E));
+	assert_int_equal(p2h_outcome(job), P2H_OUTCOME_OPEN);
+	assert_ok(p2h_plan(job, E));
+	assert_ok(p2h_apply(job, E));
+	assert_ok(p2h_verify(job, E));
+	assert_int_equal(p2h_outcome(job), P2H_OUTCOME_READY);
+	assert_false(scratch_exists("out.raw"));
+	assert_ok(p2h_commit(job, E));
+	assert_int_equal(p2h_outcome(job), P2H_OUTCOME_DONE);
+	assert_true(scratch_exists("out.raw"));
+	assert_ok(p2h_report(job, P2H_TEXT, &text, E));
+	assert_non_null(strstr(text, "UUID=" BOOTIMAGE_UUID));
+	assert_ok(p2h_report(job, P2H_JSON, &json, E));
+	assert_non_null(strstr(json, "\"verdict\": \"done\""));
+	free(text);
+	free(json);
+
+	options = (struct p2h_options){0};
+	text = NULL;
+	assert_ok(p2h_verify_image(scratch_path("out.raw"), &options, P2H_TEXT, &passed, &text, E));
+	assert_true(passed);
+	free(text);
+	assert_int_equal(remove(scratch_path("out.raw")), 0);
+}
+
+static void test_dry_run_writes_nothing(void **state)
+{
+	CLEANUP_JOB struct p2h_job *job = NULL;
+	struct p2h_options options = usual();
+	size_t before_len, after_len;
+	CLEANUP_FREE char *before = NULL, *after = NULL;
+	int files;
+
+	(void)state;
+	need_images();
+	before = scratch_read("guest.raw", &before_len);
+	files = scratch_count();
+	assert_ok(p2h_open(scratch_path("guest.raw"), &options, &job, E));
+	assert_ok(p2h_convert(job, true, E));
+	assert_int_equal(p2h_outcome(job), P2H_OUTCOME_READY);
+	assert_int_equal(scratch_count(), files);
+	after = scratch_read("guest.raw", &after_len);
+	assert_int_equal(before_len, after_len);
+	assert_memory_equal(before, after, before_len);
+}
+
+static void test_in_place_and_undo(void **state)
+{
+	CLEANUP_JOB struct p2h_job *job = NULL;
+	struct p2h_options options = {.donor = scratch_path("donor.raw"), .in_place = true, .layout = P2H_LAYOUT_FLAT};
+	CLEANUP_FREE char *before = NULL, *after = NULL;
+	size_t before_len, after_len;
+
+	(void)state;
+	need_images();
+	before = scratch_read("guest.raw", &before_len);
+	scratch_file("copy.raw", before, before_len);
+	assert_ok(p2h_open(scratch_path("copy.raw"), &options, &job, E));
+	assert_ok(p2h_convert(job, false, E));
+	assert_int_equal(p2h_outcome(job), P2H_OUTCOME_DONE);
+	assert_true(scratch_exists("copy.raw.pv2hvm-undo"));
+	p2h_close(job);
+	job = NULL;
+	assert_code(p2h_open(scratch_path("copy.raw"), &options, &job, E), P2H_EXISTS); /* one journal at a time */
+	options = (struct p2h_options){0};
+	assert_ok(p2h_undo(scratch_path("copy.raw"), &options, E));
+	assert_false(scratch_exists("copy.raw.pv2hvm-undo"));
+	after = scratch_read("copy.raw", &after_len);
+	assert_int_equal(before_len, after_len);
+	assert_memory_equal(before, after, before_len);
+	assert_int_equal(remove(scratch_path("copy.raw")), 0);
+}
+
+static void test_nothing_to_do(void **state)
+{
+	CLEANUP_JOB struct p2h_job *job = NULL;
+	struct p2h_options options = {.donor = scratch_path("guest.raw"), .output = scratch_path("out.raw")};
+
+	(void)state;
+	need_images();
+	assert_ok(p2h_open(scratch_path("donor.raw"), &options, &job, E));
+	assert_ok(p2h_convert(job, false, E));
+	assert_int_equal(p2h_outcome(job), P2H_OUTCOME_NOTHING);
+	assert_false(scratch_exists("out.raw"));
+}
+
+/* A refusal has a report with every finding. */
+static void test_refused(void **state)
+{
+	CLEANUP_JOB struct p2h_job *job = NULL;
+	struct p2h_options options = usual();
+	CLEANUP_FREE char *text = NULL;
+
+	(void)state;
+	need_images();
+	options.kernel = "1.2.3";
+	assert_ok(p2h_open(scratch_path("guest.raw"), &options, &job, E));
+	assert_code(p2h_convert(job, false, E), P2H_REFUSED);
+	assert_message_has("1.2.3");
+	assert_int_equal(p2h_outcome(job), P2H_OUTCOME_REFUSED);
+	assert_ok(p2h_report(job, P2H_TEXT, &text, E));
+	assert_non_null(strstr(text, "donor-kernel"));
+	assert_false(scratch_exists("out.raw"));
+}
+
+static int stop_at(void *arg, unsigned step, unsigned steps, const char *what, uint64_t done, uint64_t total)
+{
+	int *left = arg;
+
+	(void)step;
+	(void)steps;
+	(void)what;
+	(void)done;
+	(void)total;
+	return --*left < 0;
+}
+
+/* Stopped at each call of the progress function in turn: nothing is left behind, until one run is not stopped. */
+static void test_cancel(void **state)
+{
+	int files;
+
+	(void)state;
+	need_images();
+	files = scratch_count();
+	for (int n = 0;; n++) {
+		CLEANUP_JOB struct p2h_job *job = NULL;
+		struct p2h_options options = usual();
+		int left = n, rc;
+
+		options.progress = stop_at;
+		options.progress_arg = &left;
+		rc = p2h_open(scratch_path("guest.raw"), &options, &job, E);
+		if (!rc)
+			rc = p2h_convert(job, false, E);
+		if (!rc) {
+			assert_true(n > 4);
+			assert_int_equal(remove(scratch_path("out.raw")), 0);
+			return;
+		}
+		assert_int_equal(rc, P2H_REFUSED);
+		assert_message_has("interrupted");
+		assert_int_equal(scratch_count(), files);
+	}
+}
+
+static void test_usage(void **state)
+{
+	struct p2h_job *job = NULL;
+	struct p2h_options options = usual();
+	char *text = NULL;
+
+	(void)state;
+	need_images();
+	options.in_place = true;
+	assert_code(p2h_open(scratch_path("guest.raw"), &options, &job, E), P2H_USAGE);
+	options = usual();
+	options.output_format = "vmdk";
+	assert_code(p2h_open(scratch_path("guest.raw"), &options, &job, E), P2H_USAGE);
+	options = usual();
+	options.output = scratch_path("guest.raw");
+	assert_code(p2h_open(scratch_path("guest.raw"), &options, &job, E), P2H_USAGE);
+	options = usual();
+	options.donor = scratch_path("guest.raw");
+	assert_code(p2h_open(scratch_path("guest.raw"), &options, &job, E), P2H_USAGE);
+	options = usual();
+	options.output = scratch_path("donor.raw");
+	assert_code(p2h_open(scratch_path("guest.raw"), &options, &job, E), P2H_USAGE);
+	options = usual();
+	assert_code(p2h_open(scratch_path("none.raw"), &options, &job, E), P2H_NOTFOUND);
+	assert_null(job);
+	assert_int_equal(p2h_targets_parse("xen-hvm,kvm"), P2H_TARGET_XEN_HVM | P2H_TARGET_KVM);
+	assert_int_equal(p2h_targets_parse("xen-hvm,vax"), 0);
+	assert_int_equal(p2h_targets_parse(""), 0);
+	assert_ok(p2h_rules(NULL, &text, E));
+	assert_non_null(strstr(text, "fstab-root"));
+	free(text);
+	assert_code(p2h_rules("none", &text, E), P2H_NOTFOUND);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_stages),	cmocka_unit_test(test_dry_run_writes_nothing), cmocka_unit_test(test_in_place_and_undo),
+		cmocka_unit_test(test_nothing_to_do), cmocka_unit_test(test_refused),	       cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_usage),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
