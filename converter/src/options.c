@@ -15,7 +15,7 @@ struct option_row {
 static const struct option_row row[] = {
 	{'d', false, "donor", "DONOR", "image, block device or directory whose kernel is taken"},
 	{'o', true, "output", "FILE", "new image file or block device; default: SOURCE's name with -hvm"},
-	{'F', false, "output-format", "raw|qcow2", "format of a new file; default: SOURCE's"},
+	{'F', false, "output-format", "raw|qcow2", "format of a new file; default: by its suffix, else SOURCE's"},
 	{'I', false, "input-format", "FORMAT", "SOURCE's format, instead of detecting it"},
 	{'i', false, "in-place", NULL, "change SOURCE itself, after writing the undo journal"},
 	{'u', false, "undo-file", "FILE", "the undo journal; default: SOURCE.pv2hvm-undo"},
