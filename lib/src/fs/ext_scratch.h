@@ -1,0 +1,49 @@
+/* ext_scratch.h - some blocks of a volume in a sparse file, for e2fsck to work on, and its changes back to the volume */
+#ifndef P2H_FS_EXT_SCRATCH_H
+#define P2H_FS_EXT_SCRATCH_H
+
+#include "fs/ext.h"
+
+/* A set of block numbers below `blocks`. A page not there is empty. */
+struct blockset {
+	uint64_t blocks;
+	uint8_t **page;
+};
+int blockset_init(struct blockset *s, uint64_t blocks, struct p2h_error *err);
+void blockset_done(struct blockset *s);
+bool blockset_has(const struct blockset *s, uint64_t block);
+int blockset_add(struct blockset *s, uint64_t block, uint64_t count, struct p2h_error *err); /* what lies past the end is left out */
+void blockset_remove(struct blockset *s, uint64_t block);
+/* The first run of members at or after `block`; false: none. */
+bool blockset_next(const struct blockset *s, uint64_t block, uint64_t *ret_start, uint64_t *ret_count);
+
+/* All copies of superblock and group descriptors. */
+int blockset_add_superblocks(struct blockset *s, ext2_filsys e2, struct p2h_error *err);
+
+struct ext_scratch {
+	struct disk *volume; /* borrowed */
+	uint32_t block_size;
+	int fd;
+	struct blockset set; /* what is copied */
+};
+int ext_scratch_open(struct disk *volume, uint32_t block_size, struct ext_scratch *ret, struct p2h_error *err);
+void ext_scratch_done(struct ext_scratch *s);
+int ext_scratch_fill(struct ext_scratch *s, struct p2h_error *err);
+/*
+ * Runs e2fsck with these options (at most two words) and the clock at `now`. words: its first lines, without the file's name and with
+ * nothing that a terminal would take for a command.
+ */
+int ext_scratch_check(struct ext_scratch *s, const char *const *options, int64_t now, char *words, size_t size, int *ret_status,
+		      struct p2h_error *err);
+/* The superblock as it is in the scratch file. */
+int ext_scratch_super(struct ext_scratch *s, struct ext2_super_block *ret, struct p2h_error *err);
+/* Writes every block that e2fsck has changed to the volume. */
+int ext_scratch_take(struct ext_scratch *s, struct p2h_error *err);
+
+/* ext_replay.c: what a replay reads and writes: superblocks, the journal, every block that it names */
+int ext_replay_blocks(struct ext *e, struct blockset *s, struct p2h_error *err);
+
+/* ext_metadata.c: whatever is allocated, but the content of regular files; never less than e2fsck looks at */
+int ext_metadata_blocks(struct ext *e, struct blockset *s, struct p2h_error *err);
+
+#endif
