@@ -163,7 +163,7 @@ static int run_inspect(struct cli *c)
 
 const struct command command_convert = {
 	"convert", "SOURCE --donor DONOR [-o OUTPUT | --in-place] [OPTIONS]", "make an image boot as HVM",
-	"doFIiufnrltkeRsaADpmjqv", 1, 1, run_convert,
+	"doFIiuPfnrltkeRsaADpmjqv", 1, 1, run_convert,
 };
 
 const struct command command_inspect = {

@@ -19,6 +19,7 @@ static const struct option_row row[] = {
 	{'I', false, "input-format", "FORMAT", "SOURCE's format, instead of detecting it"},
 	{'i', false, "in-place", NULL, "change SOURCE itself, after writing the undo journal"},
 	{'u', false, "undo-file", "FILE", "the undo journal; default: SOURCE.pv2hvm-undo"},
+	{'P', false, "repair", NULL, "a file system that is marked as damaged: e2fsck's safe repairs, in the result only"},
 	{'f', false, "force", NULL, "replace an existing output, write to a device that holds signatures"},
 	{'n', true, "dry-run", NULL, "do everything but write; print the report"},
 	{'r', false, "report", "FILE", "write a report, .txt or .json by suffix, - for text on stdout; repeatable"},
@@ -118,6 +119,7 @@ static bool take(struct cli *c, char letter, const char *value)
 	case 'I': o->input_format = value; return true;
 	case 'i': o->in_place = true; return true;
 	case 'u': o->undo_file = value; return true;
+	case 'P': o->repair = true; return true;
 	case 'f': o->force = true; return true;
 	case 'n': c->dry_run = true; return true;
 	case 'r': return push(c->report, value);

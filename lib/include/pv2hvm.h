@@ -67,6 +67,7 @@ struct p2h_options {
 	const char *output_format; /* "raw" or "qcow2"; NULL: by the output's suffix, else the source's, else qcow2 */
 	bool in_place;
 	const char *undo_file;     /* in place; NULL: SOURCE.pv2hvm-undo */
+	bool repair;               /* file systems marked as damaged: let e2fsck repair what is safe, in the result only */
 	bool force;                /* replace an existing output file; write to a device that holds signatures */
 	enum p2h_layout layout;
 	unsigned targets;          /* 0: xen-hvm and nitro */

@@ -75,6 +75,14 @@ struct facts_host {
 	size_t core_len;
 };
 
+/* A volume whose journal was not replayed, or that is marked as damaged, and what was done about it before anything was read. */
+struct facts_recovery {
+	unsigned number;
+	bool needs_recovery, has_errors; /* as found */
+	bool replayed, repaired;
+	const char *words;               /* e2fsck's, on what could not be done or what was repaired; "" if none */
+};
+
 /* What boots today. */
 struct facts_boot {
 	const char *sector0;      /* "empty", "GRUB 2", "GRUB legacy", "unknown boot code" */
@@ -96,7 +104,9 @@ struct facts {
 	struct fs_space space, boot_space;
 	uint32_t block_size;
 	struct strlist features;
-	bool needs_recovery, has_errors, not_clean;
+	bool needs_recovery, has_errors, not_clean; /* the root, as the source has it */
+	struct facts_recovery *recovery;
+	size_t recoveries;
 	int64_t clock;               /* when the root file system was last written: the time that changes get */
 	struct strlist unmounted;
 

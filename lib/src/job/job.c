@@ -95,7 +95,9 @@ static int open_source(struct p2h_job *job, struct p2h_error *err)
 
 	if (!rc)
 		rc = disk_open(job->source, o->input_format, 0, &job->source_disk, err);
-	return rc ? rc : guest_open(job->source_disk, o->root_given ? o->root : -1, 0, 0, &job->guest, err);
+	if (!rc)
+		rc = job_recover(job, err);
+	return rc ? rc : guest_open(job_view(job), o->root_given ? o->root : -1, 0, 0, &job->guest, err);
 }
 
 int p2h_open(const char *source, const struct p2h_options *options, struct p2h_job **ret, struct p2h_error *err)
@@ -150,6 +152,8 @@ int p2h_inspect(struct p2h_job *job, struct p2h_error *err)
 
 	if (!rc)
 		rc = facts_read(job->guest, job->source, job->donor, job->options.donor, job->options.kernel, &job->facts, err);
+	if (!rc)
+		rc = job_recovery_facts(job, err);
 	if (rc)
 		return rc;
 	job->have_facts = true;
@@ -211,7 +215,9 @@ int p2h_apply(struct p2h_job *job, struct p2h_error *err)
 	if (rc)
 		return rc;
 	c.disk = transaction_disk(job->transaction);
-	rc = apply_plan(&c, &job->space_after, err);
+	rc = job_recovery_apply(job, err);
+	if (!rc)
+		rc = apply_plan(&c, &job->space_after, err);
 	if (!rc)
 		rc = measure_changes(job, err);
 	if (rc)
@@ -363,6 +369,7 @@ void p2h_close(struct p2h_job *job)
 	verify_report_done(&job->after);
 	guest_close(job->guest, NULL);
 	guest_close(job->donor, NULL);
+	job_recover_done(job);
 	disk_close(job->source_disk);
 	disk_close(job->donor_disk);
 	strlist_done(&job->warnings);

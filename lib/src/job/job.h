@@ -14,6 +14,9 @@ struct p2h_job {
 	bool dry_run;
 
 	struct disk *source_disk, *donor_disk;
+	struct transaction *recovered;    /* over the source: what journals held, for reading; NULL: nothing to replay */
+	struct facts_recovery *recovery;  /* per volume that needed it; words are its own */
+	size_t recoveries;
 	struct guest *guest, *donor;
 	struct facts facts;
 	struct verify_report before, after;
@@ -29,6 +32,15 @@ struct p2h_job {
 
 /* Is the output a device that is there already? */
 bool job_output_is_device(const struct p2h_job *job);
+
+/* recover.c: replays journals and repairs, on a transaction of its own over the source. */
+int job_recover(struct p2h_job *job, struct p2h_error *err);
+void job_recover_done(struct p2h_job *job);
+struct disk *job_view(const struct p2h_job *job); /* the source as it is to be read */
+/* Puts what was found into the facts. */
+int job_recovery_facts(struct p2h_job *job, struct p2h_error *err);
+/* Puts the recovered blocks into the job's own transaction. */
+int job_recovery_apply(struct p2h_job *job, struct p2h_error *err);
 
 /* One step further for the progress callback. Non-zero: the caller wants to stop (err is filled). */
 int job_step(struct p2h_job *job, const char *what, struct p2h_error *err);

@@ -3,10 +3,45 @@
 
 #include "plan/planner.h"
 
+/* One volume that was dirty or damaged, and what became of it before anything was read. */
+static void recovered(struct planner *p, const struct facts_recovery *r)
+{
+	const struct facts *f = p->facts;
+	bool used = r->number == f->root_number || r->number == f->boot_number;
+	const char *volume = r->number ? arena_printf(p->arena, "partition %u: ", r->number) : "";
+	const char *words = *r->words ? arena_printf(p->arena, " (e2fsck: %s)", r->words) : "";
+	void (*judge)(struct planner *, const char *, const char *, const char *) = used ? planner_block : planner_tell;
+
+	if (!volume || !words)
+		return;
+	if (r->needs_recovery && r->replayed)
+		planner_tell(p, arena_printf(p->arena, "%ssuperblock: needs_recovery", volume),
+			     "the volume was copied while it was mounted: its journal holds changes that are not in the file system yet",
+			     "the journal is replayed in the result, before anything else");
+	else if (r->needs_recovery)
+		judge(p, arena_printf(p->arena, "%ssuperblock: needs_recovery", volume),
+		      arena_printf(p->arena, "the journal holds changes that are not in the file system yet, and cannot be replayed%s", words),
+		      "run `e2fsck -f` on a copy of the volume and convert that");
+	if (r->has_errors && r->repaired)
+		planner_tell(p, arena_printf(p->arena, "%ssuperblock: state has errors", volume),
+			     arena_printf(p->arena, "the file system was marked as damaged%s", words), "e2fsck -p has repaired it in the result");
+	else if (r->has_errors)
+		judge(p, arena_printf(p->arena, "%ssuperblock: state has errors", volume),
+		      arena_printf(p->arena, "the file system is marked as damaged%s", words),
+		      "--repair lets e2fsck do its safe repairs; for more run `e2fsck -f` on a copy of the volume and convert that");
+}
+
 void rule_source_state(struct planner *p)
 {
 	const struct facts *f = p->facts;
+	bool known = false;
 
+	for (size_t i = 0; i < f->recoveries; i++) {
+		known |= f->recovery[i].number == f->root_number;
+		recovered(p, &f->recovery[i]);
+	}
+	if (known)
+		return;
 	if (f->needs_recovery)
 		planner_block(p, "superblock: needs_recovery", "the journal holds changes that are not in the file system yet: the volume was copied while it was mounted",
 			      "run `e2fsck -E journal_only` (or e2fsck -p) on a copy of the volume and convert that");

@@ -30,10 +30,22 @@ static void append_system(struct buf *b, const struct facts *f)
 		append_field(b, "init", init.data);
 }
 
+static const struct facts_recovery *recovery_of_root(const struct facts *f)
+{
+	for (size_t i = 0; i < f->recoveries; i++)
+		if (f->recovery[i].number == f->root_number)
+			return &f->recovery[i];
+	return NULL;
+}
+
 static void append_root(struct buf *b, const struct facts *f)
 {
 	CLEANUP(buf_done) struct buf features = {0}, total = {0}, free_space = {0};
-	const char *state = f->has_errors ? "marked as having errors" : f->needs_recovery ? "the journal has to be replayed" :
+	const struct facts_recovery *r = recovery_of_root(f);
+	const char *state = f->has_errors && r && r->repaired ? "marked as having errors; shown as e2fsck -p repairs it" :
+			    f->has_errors ? "marked as having errors" :
+			    f->needs_recovery && r && r->replayed ? "the journal has to be replayed; shown as it is after that" :
+			    f->needs_recovery ? "the journal has to be replayed" :
 			    f->not_clean ? "not unmounted cleanly" : "clean";
 
 	text_section(b, "Root file system");
@@ -45,6 +57,7 @@ static void append_root(struct buf *b, const struct facts *f)
 	append_field(b, "UUID", f->root_uuid);
 	append_field(b, "label", f->root_label);
 	append_field(b, "state", state);
+	append_field(b, "e2fsck", r ? r->words : "");
 	append_joined(&features, &f->features, " ");
 	append_bytes(&total, multiply(f->space.blocks, f->space.block_size));
 	append_bytes(&free_space, multiply(f->space.blocks_free, f->space.block_size));
