@@ -91,7 +91,10 @@ static int check_external(struct recover *r)
 	return error_set(r->err, P2H_CORRUPT, "the superblock names no journal");
 }
 
-/* A mounted file system's superblock counts nothing: the kernel counts at its next mount, and so does a repairing e2fsck. */
+/*
+ * A mounted file system's superblock counts nothing: the kernel counts at its next mount, and so does a repairing e2fsck. The time
+ * of the last write is put back to what it was before: the replay used the host's clock.
+ */
 static int count_free(struct recover *r)
 {
 	CLEANUP(cleanup_e2) struct ext e = {0};
@@ -108,11 +111,10 @@ static int count_free(struct recover *r)
 		inodes += ext2fs_bg_free_inodes_count(e.e2, g);
 	}
 	blocks = EXT2FS_C2B(e.e2, blocks);
-	if ((blocks == ext2fs_free_blocks_count(sb) && inodes == sb->s_free_inodes_count) || blocks > ext2fs_blocks_count(sb) ||
-	    inodes > sb->s_inodes_count)
-		return 0;
-	ext2fs_free_blocks_count_set(sb, blocks);
-	sb->s_free_inodes_count = (uint32_t)inodes;
+	if (blocks <= ext2fs_blocks_count(sb) && inodes <= sb->s_inodes_count) {
+		ext2fs_free_blocks_count_set(sb, blocks);
+		sb->s_free_inodes_count = (uint32_t)inodes;
+	}
 	e.e2->now = (time_t)(last_write(&r->sb) > 0 ? last_write(&r->sb) : 1);
 	e.e2->flags |= EXT2_FLAG_SUPER_ONLY | EXT2_FLAG_MASTER_SB_ONLY;
 	ext2fs_mark_super_dirty(e.e2);
@@ -136,30 +138,92 @@ static int with_scratch(struct recover *r, int (*blocks)(struct ext *, struct bl
 	return rc ? rc : work(r, &s);
 }
 
-static int replay(struct recover *r, struct ext_scratch *s)
+/* Fast commits name inodes and ranges of files, not blocks: then e2fsck may look at anything. */
+static int whole_volume(struct ext *e, struct blockset *s, struct p2h_error *err)
 {
-	/* Without -f: that would check as well. -p never throws a journal away that it cannot read without saying so. */
-	static const char *const options[] = {"-p", "-Ejournal_only"};
-	struct fs_recovery *result = r->result;
+	(void)e;
+	return blockset_add(s, 0, s->blocks, err);
+}
+
+static int run_e2fsck(struct recover *r, struct ext_scratch *s, const char *const *options, int *ret_status, struct ext2_super_block *ret)
+{
+	int rc = ext_scratch_check(s, options, last_write(&r->sb), r->result->words, sizeof(r->result->words), ret_status, r->err);
+
+	return rc ? rc : ext_scratch_super(s, ret, r->err);
+}
+
+static int take_replayed(struct recover *r, struct ext_scratch *s)
+{
+	int rc = ext_scratch_take(s, r->err);
+
+	r->result->words[0] = '\0';
+	r->result->replayed = !rc;
+	return rc;
+}
+
+static bool journal_gone(const struct ext2_super_block *sb)
+{
+	return !is_ext(sb) || needs_recovery(sb) || !(le32_get(&sb->s_feature_compat) & EXT3_FEATURE_COMPAT_HAS_JOURNAL);
+}
+
+/* Without -f, which would check as well. It also clears the list of orphans, and so needs all metadata. */
+static const char *const replay_options[] = {"-p", "-Ejournal_only", NULL};
+
+static int replay_by_e2fsck(struct recover *r, struct ext_scratch *s)
+{
 	struct ext2_super_block sb;
-	int status = 0, rc = ext_scratch_check(s, options, last_write(&r->sb), result->words, sizeof(result->words), &status, r->err);
+	int status = 0, rc = run_e2fsck(r, s, replay_options, &status, &sb);
+
+	if (rc)
+		return rc;
+	if (!(status & ~E2FSCK_CORRECTED) && !journal_gone(&sb) && (!has_errors(&sb) || r->result->has_errors))
+		return take_replayed(r, s);
+	if (!r->result->words[0])
+		snprintf(r->result->words, sizeof(r->result->words), "exit status %d", status);
+	return 0;
+}
+
+static int replay_only(struct recover *r, struct ext_scratch *s)
+{
+	struct ext2_super_block sb;
+	int rc = ext_scratch_replay(s, r->err);
 
 	if (!rc)
 		rc = ext_scratch_super(s, &sb, r->err);
 	if (rc)
 		return rc;
-	if (status & ~E2FSCK_CORRECTED || !is_ext(&sb) || needs_recovery(&sb) ||
-	    !(le32_get(&sb.s_feature_compat) & EXT3_FEATURE_COMPAT_HAS_JOURNAL)) {
-		if (!result->words[0])
-			snprintf(result->words, sizeof(result->words), "e2fsck could not replay the journal (exit status %d)", status);
+	/* Set by the replay when it meets a block that it cannot use. */
+	if (journal_gone(&sb) || (has_errors(&sb) && !r->result->has_errors))
 		return 0;
-	}
-	rc = ext_scratch_take(s, r->err);
-	if (rc)
-		return rc;
-	result->words[0] = '\0';
-	result->replayed = true;
-	return 0;
+	return take_replayed(r, s);
+}
+
+/* e2fsck's words on a journal that cannot be replayed; nothing of what it did is taken. */
+static int say_why(struct recover *r, struct ext_scratch *s)
+{
+	struct ext2_super_block sb;
+	int status = 0, rc = run_e2fsck(r, s, replay_options, &status, &sb);
+
+	if (!rc && !r->result->words[0])
+		snprintf(r->result->words, sizeof(r->result->words), "exit status %d", status);
+	return rc;
+}
+
+static bool has_orphans(const struct ext2_super_block *sb)
+{
+	return sb->s_last_orphan || le32_get(&sb->s_feature_ro_compat) & EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT;
+}
+
+/* Files that were deleted and still open, or being cut: the kernel would do this at its next mount. */
+static int clear_orphans(struct recover *r, struct ext_scratch *s)
+{
+	struct ext2_super_block sb;
+	int status = 0, rc = run_e2fsck(r, s, replay_options, &status, &sb);
+
+	if (rc || status & ~E2FSCK_CORRECTED || journal_gone(&sb))
+		return rc; /* left to the kernel */
+	r->result->words[0] = '\0';
+	return ext_scratch_take(s, r->err);
 }
 
 static int check_only(struct recover *r, struct ext_scratch *s)
@@ -189,17 +253,23 @@ static int repair_safely(struct recover *r, struct ext_scratch *s)
 
 static int replay_step(struct recover *r)
 {
+	bool fast = le32_get(&r->sb.s_feature_compat) & EXT4_FEATURE_COMPAT_FAST_COMMIT;
 	int rc = check_external(r);
 
 	if (!rc)
-		rc = with_scratch(r, ext_replay_blocks, 0, replay);
-	if (rc)
-		return in_words(r, rc);
-	if (!r->result->replayed)
-		return 0;
-	rc = read_super(r);
-	if (!rc)
-		rc = count_free(r);
+		rc = fast ? with_scratch(r, whole_volume, 0, replay_by_e2fsck) : with_scratch(r, ext_replay_blocks, 0, replay_only);
+	if (!rc && !r->result->replayed && !fast)
+		rc = with_scratch(r, ext_replay_blocks, 0, say_why);
+	if (!rc && r->result->replayed) {
+		rc = count_free(r); /* and the time of the last write, before anything reads it */
+		if (!rc)
+			rc = read_super(r);
+		if (!rc && has_orphans(&r->sb) && !has_errors(&r->sb)) {
+			rc = with_scratch(r, ext_metadata_blocks, EXT2_FLAG_IGNORE_CSUM_ERRORS, clear_orphans);
+			if (!rc)
+				rc = count_free(r);
+		}
+	}
 	return rc ? in_words(r, rc) : 0;
 }
 
@@ -218,7 +288,10 @@ int fs_ext_recover(struct disk *volume, bool repair, struct fs_recovery *ret, st
 		rc = replay_step(&r);
 		if (rc || !ret->replayed)
 			return rc;
-		ret->has_errors = has_errors(&r.sb);
+		rc = read_super(&r);
+		if (rc)
+			return rc;
+		ret->has_errors |= has_errors(&r.sb); /* a superblock in the journal may be older than the damage */
 	}
 	if (!ret->has_errors)
 		return 0;

@@ -17,7 +17,6 @@
 #define JBD_64BIT 0x2u
 #define JBD_CSUM_V2 0x8u
 #define JBD_CSUM_V3 0x10u
-#define JBD_FAST_COMMIT 0x20u
 #define TAG_SAME_UUID 2u
 #define TAG_LAST 8u
 
@@ -114,6 +113,5 @@ int ext_replay_blocks(struct ext *e, struct blockset *s, struct p2h_error *err)
 		return w.code;
 	if (e2_rc)
 		return ext_error(e, e2_rc, "reading the journal", err);
-	/* Fast commits name inodes and ranges of files instead of blocks: then e2fsck may look at anything. */
-	return w.features & JBD_FAST_COMMIT ? blockset_add(s, 0, s->blocks, err) : 0;
+	return 0;
 }

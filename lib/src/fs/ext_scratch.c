@@ -207,6 +207,17 @@ int ext_scratch_check(struct ext_scratch *s, const char *const *options, int64_t
 	return 0;
 }
 
+int ext_scratch_replay(struct ext_scratch *s, struct p2h_error *err)
+{
+	char name[64];
+	/* -n: bitmaps that the journal has newer ones of need not agree with their checksums, and are not used. */
+	const char *const argv[] = {"debugfs", "-w", "-n", "-R", "journal_run", name, NULL};
+	int status;
+
+	snprintf(name, sizeof(name), "/proc/%ld/fd/%d", (long)getpid(), s->fd);
+	return run_program(argv, "e2fsprogs", NULL, &status, err);
+}
+
 int ext_scratch_super(struct ext_scratch *s, struct ext2_super_block *ret, struct p2h_error *err)
 {
 	return file_read(s, (char *)ret, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, err);
