@@ -382,6 +382,17 @@ static void no_space(struct fixture *x) { x->facts.space.blocks_free = 500; }
 static void no_inodes(struct fixture *x) { x->facts.space.inodes_free = 20; }
 static void dirty(struct fixture *x) { x->facts.needs_recovery = true; }
 static void damaged(struct fixture *x) { x->facts.has_errors = true; }
+static struct facts_recovery recovery;
+static void recovered(struct fixture *x, struct facts_recovery r)
+{
+	recovery = r;
+	x->facts.needs_recovery = r.needs_recovery;
+	x->facts.has_errors = r.has_errors;
+	x->facts.recovery = &recovery;
+	x->facts.recoveries = 1;
+}
+static void not_replayed(struct fixture *x) { recovered(x, (struct facts_recovery){.needs_recovery = true, .words = "invalid journal"}); }
+static void not_repaired(struct fixture *x) { recovered(x, (struct facts_recovery){.has_errors = true, .words = "directory corrupted"}); }
 static void inline_data(struct fixture *x) { strlist_add(&x->facts.features, "inline_data"); }
 static void boot_on_xfs(struct fixture *x) { strlist_add(&x->facts.unmounted, "/boot on 2 (xfs)"); }
 static void no_uuid(struct fixture *x) { x->facts.root_uuid = ""; }
@@ -400,10 +411,41 @@ static const struct {
 	{"space", no_inodes, "inodes"},
 	{"source-state", dirty, "journal"},
 	{"source-state", damaged, "damaged"},
+	{"source-state", not_replayed, "e2fsck: invalid journal"},
+	{"source-state", not_repaired, "e2fsck: directory corrupted"},
 	{"grub-features", inline_data, "inline_data"},
 	{"unmounted", boot_on_xfs, "xfs"},
 	{"layout", no_uuid, "UUID"},
 };
+
+/* What was put right before the facts were read is told, and so is what is wrong with a volume that nothing is written to. */
+static void test_recovered(void **state)
+{
+	static const struct {
+		struct facts_recovery r;
+		const char *says;
+	} row[] = {
+		{{.needs_recovery = true, .replayed = true, .words = ""}, "copied while it was mounted"},
+		{{.has_errors = true, .repaired = true, .words = "FIXED"}, "was marked as damaged (e2fsck: FIXED)"},
+		{{.number = 7, .needs_recovery = true, .words = "invalid journal"}, "cannot be replayed (e2fsck: invalid journal)"},
+		{{.number = 7, .has_errors = true, .words = "bad"}, "is marked as damaged (e2fsck: bad)"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		struct fixture x;
+
+		fixture_init(&x);
+		recovered(&x, row[i].r);
+		x.facts.needs_recovery = x.facts.has_errors = false;
+		make(&x);
+		assert_false(x.plan.blocked);
+		assert_non_null(finding_of(&x, "source-state"));
+		if (!strstr(finding_of(&x, "source-state")->text, row[i].says))
+			fail_msg("row %zu: %s", i, finding_of(&x, "source-state")->text);
+		plan_done(&x.plan);
+	}
+}
 
 static void test_refusals(void **state)
 {
@@ -545,7 +587,7 @@ int main(void)
 		cmocka_unit_test(test_edits), cmocka_unit_test(test_edits_are_stable), cmocka_unit_test(test_systemd_links),
 		cmocka_unit_test(test_partitions_by_uuid), cmocka_unit_test(test_cmdline), cmocka_unit_test(test_user_cmdline),
 		cmocka_unit_test(test_grub_quoting), cmocka_unit_test(test_ifnames), cmocka_unit_test(test_own_kernels),
-		cmocka_unit_test(test_boot_apart), cmocka_unit_test(test_refusals), cmocka_unit_test(test_target_left_out),
+		cmocka_unit_test(test_boot_apart), cmocka_unit_test(test_refusals), cmocka_unit_test(test_recovered), cmocka_unit_test(test_target_left_out),
 		cmocka_unit_test(test_layouts), cmocka_unit_test(test_usage), cmocka_unit_test(test_skip),
 		cmocka_unit_test(test_converted_is_empty), cmocka_unit_test(test_rule_table),
 	};

@@ -166,6 +166,18 @@ static bool journal_gone(const struct ext2_super_block *sb)
 	return !is_ext(sb) || needs_recovery(sb) || !(le32_get(&sb->s_feature_compat) & EXT3_FEATURE_COMPAT_HAS_JOURNAL);
 }
 
+/* e2fsck -p takes a journal that it cannot read away and makes an empty one, and says so: "*** journal has been deleted ***". */
+static bool journal_made_anew(const char *words)
+{
+	static const char usual[] = "recovering ";
+	size_t len = strlen(usual);
+
+	for (const char *at = words; (at = strcasestr(at, "journal")) != NULL; at++)
+		if ((size_t)(at - words) < len || memcmp(at - len, usual, len))
+			return true;
+	return false;
+}
+
 /* Without -f, which would check as well. It also clears the list of orphans, and so needs all metadata. */
 static const char *const replay_options[] = {"-p", "-Ejournal_only", NULL};
 
@@ -176,7 +188,7 @@ static int replay_by_e2fsck(struct recover *r, struct ext_scratch *s)
 
 	if (rc)
 		return rc;
-	if (!(status & ~E2FSCK_CORRECTED) && !journal_gone(&sb) && (!has_errors(&sb) || r->result->has_errors))
+	if (!(status & ~E2FSCK_CORRECTED) && !journal_gone(&sb) && !journal_made_anew(r->result->words) && (!has_errors(&sb) || r->result->has_errors))
 		return take_replayed(r, s);
 	if (!r->result->words[0])
 		snprintf(r->result->words, sizeof(r->result->words), "exit status %d", status);
@@ -186,11 +198,12 @@ static int replay_by_e2fsck(struct recover *r, struct ext_scratch *s)
 static int replay_only(struct recover *r, struct ext_scratch *s)
 {
 	struct ext2_super_block sb;
-	int rc = ext_scratch_replay(s, r->err);
+	bool done = false;
+	int rc = ext_scratch_replay(s, &done, r->err);
 
 	if (!rc)
 		rc = ext_scratch_super(s, &sb, r->err);
-	if (rc)
+	if (rc || !done)
 		return rc;
 	/* Set by the replay when it meets a block that it cannot use. */
 	if (journal_gone(&sb) || (has_errors(&sb) && !r->result->has_errors))

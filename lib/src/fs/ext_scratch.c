@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 
 #include "base/cleanup.h"
 #include "base/le.h"
@@ -167,9 +169,12 @@ static void keep_words(const struct buf *out, const char *name, char *words, siz
 		if (len && len + 3 < size)
 			len += (size_t)snprintf(words + len, size - len, "; ");
 		while (at < stop && len + 1 < size) {
-			if ((size_t)(stop - at) > name_len && !memcmp(at, name, name_len) && at[name_len] == ':') {
-				at += name_len + 1;
-				at += at < stop && *at == ' ';
+			if ((size_t)(stop - at) >= name_len && !memcmp(at, name, name_len)) {
+				at += name_len;
+				if (stop - at >= 2 && !memcmp(at, ": ", 2))
+					at += 2;
+				else
+					len += (size_t)snprintf(words + len, size - len, "%s", size - len > 16 ? "the volume" : "");
 				continue;
 			}
 			words[len++] = *at >= ' ' && *at <= '~' ? *at : '?';
@@ -207,15 +212,41 @@ int ext_scratch_check(struct ext_scratch *s, const char *const *options, int64_t
 	return 0;
 }
 
-int ext_scratch_replay(struct ext_scratch *s, struct p2h_error *err)
+static int wait_for(pid_t pid, struct p2h_error *err)
 {
-	char name[64];
-	/* -n: bitmaps that the journal has newer ones of need not agree with their checksums, and are not used. */
-	const char *const argv[] = {"debugfs", "-w", "-n", "-R", "journal_run", name, NULL};
 	int status;
 
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return error_sys(err, errno, "waiting for debugfs");
+	if (!WIFEXITED(status) || WEXITSTATUS(status))
+		return error_set(err, P2H_TOOL, "debugfs failed (status 0x%x)", (unsigned)status);
+	return 0;
+}
+
+int ext_scratch_replay(struct ext_scratch *s, bool *ret_done, struct p2h_error *err)
+{
+	static const char complaint[] = "journal_run:";
+	char name[64], said[4096];
+	/* -n: bitmaps that the journal has newer ones of need not agree with their checksums, and are not used. */
+	const char *const argv[] = {"debugfs", "-w", "-n", "-R", "journal_run", name, NULL};
+	CLEANUP_FD int words = memfd_create("pv2hvm", MFD_CLOEXEC);
+	ssize_t n;
+	pid_t pid;
+	int rc;
+
+	if (words < 0)
+		return error_sys(err, errno, "memfd_create");
 	snprintf(name, sizeof(name), "/proc/%ld/fd/%d", (long)getpid(), s->fd);
-	return run_program(argv, "e2fsprogs", NULL, &status, err);
+	rc = run_start(argv, "e2fsprogs", -1, words, -1, &pid, err);
+	if (!rc)
+		rc = wait_for(pid, err);
+	if (rc)
+		return rc;
+	n = pread(words, said, sizeof(said), 0);
+	/* It forgets the journal whether it could be replayed or not; only its words tell. */
+	*ret_done = n > 0 && n < (ssize_t)sizeof(said) && !memmem(said, (size_t)n, complaint, strlen(complaint));
+	return 0;
 }
 
 int ext_scratch_super(struct ext_scratch *s, struct ext2_super_block *ret, struct p2h_error *err)

@@ -35,8 +35,8 @@ int ext_scratch_fill(struct ext_scratch *s, struct p2h_error *err);
  */
 int ext_scratch_check(struct ext_scratch *s, const char *const *options, int64_t now, char *words, size_t size, int *ret_status,
 		      struct p2h_error *err);
-/* Replays the journal and does nothing else; whether it went well, the superblock tells. */
-int ext_scratch_replay(struct ext_scratch *s, struct p2h_error *err);
+/* Replays the journal and does nothing else. *ret_done false: it could not be replayed, the scratch file is of no use any more. */
+int ext_scratch_replay(struct ext_scratch *s, bool *ret_done, struct p2h_error *err);
 /* The superblock as it is in the scratch file. */
 int ext_scratch_super(struct ext_scratch *s, struct ext2_super_block *ret, struct p2h_error *err);
 /* Writes every block that e2fsck has changed to the volume. */
