@@ -11,7 +11,7 @@
 
 struct walk {
 	struct blockset *metadata, *content;
-	uint64_t seen, blocks;
+	uint64_t seen, limit; /* of all files: mappings that go in circles, or that all go to the same blocks */
 	struct ranges runs; /* of the file at hand */
 	bool regular;
 	int code;
@@ -42,7 +42,7 @@ static int one_block(ext2_filsys e2, blk64_t *block, e2_blkcnt_t number, blk64_t
 	(void)e2;
 	(void)ref_block;
 	(void)ref_offset;
-	if (++w->seen > w->blocks) { /* a mapping that goes in circles */
+	if (++w->seen > w->limit) {
 		w->regular = false;
 		return BLOCK_ABORT;
 	}
@@ -81,7 +81,8 @@ static int one_inode(struct ext *e, struct walk *w, ext2_ino_t ino, struct ext2_
 	}
 	if (!ext2fs_inode_has_valid_blocks2(e2, ext_inode_small(inode)))
 		return 0;
-	w->seen = 0;
+	if (w->seen > w->limit)
+		return 0;
 	w->runs.len = 0;
 	w->regular = is_content(e2, ino, inode);
 	rc = ext2fs_block_iterate3(e2, ino, BLOCK_FLAG_READ_ONLY, NULL, one_block, w);
@@ -167,7 +168,7 @@ static int combine(struct blockset *s, const struct blockset *metadata, const st
 int ext_metadata_blocks(struct ext *e, struct blockset *s, struct p2h_error *err)
 {
 	CLEANUP(blockset_done) struct blockset metadata = {0}, content = {0};
-	struct walk w = {.metadata = &metadata, .content = &content, .blocks = s->blocks, .err = err};
+	struct walk w = {.metadata = &metadata, .content = &content, .limit = 2 * s->blocks, .err = err};
 	int rc = blockset_init(&metadata, s->blocks, err);
 
 	if (!rc)

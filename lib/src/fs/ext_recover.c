@@ -71,7 +71,7 @@ static int64_t last_write(const struct ext2_super_block *sb)
 /* What is wrong with the volume goes to the report; what is wrong with this host ends the job. */
 static int in_words(struct recover *r, int code)
 {
-	if (code != P2H_CORRUPT && code != P2H_UNSUPPORTED && code != P2H_NOTFOUND && code != P2H_REFUSED)
+	if (code != P2H_CORRUPT && code != P2H_UNSUPPORTED && code != P2H_NOTFOUND && code != P2H_BUSY)
 		return code;
 	snprintf(r->result->words, sizeof(r->result->words), "%.390s", r->err->msg);
 	return 0;
