@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -202,6 +203,45 @@ static void test_refused(void **state)
 	assert_false(scratch_exists("out.raw"));
 }
 
+/* guest.raw and donor.raw have one UUID: what a machine that has both would stumble over is said in the report. */
+static void test_same_identity(void **state)
+{
+	CLEANUP_JOB struct p2h_job *job = NULL;
+	struct p2h_options options = usual();
+	CLEANUP_FREE char *text = NULL, *json = NULL, *other = NULL;
+	char loop[2][64];
+
+	(void)state;
+	need_images();
+	assert_ok(p2h_open(scratch_path("guest.raw"), &options, &job, E));
+	assert_ok(p2h_convert(job, true, E));
+	assert_ok(p2h_report(job, P2H_TEXT, &text, E));
+	assert_non_null(strstr(text, "donor.raw has the same file-system UUID (" BOOTIMAGE_UUID ") as the source"));
+	assert_ok(p2h_report(job, P2H_JSON, &json, E));
+	assert_non_null(strstr(json, "donor.raw has the same file-system UUID (" BOOTIMAGE_UUID ") as the source"));
+	if (geteuid() || scratch_shell("cp guest.raw one.raw && cp guest.raw two.raw && losetup -f --show one.raw > loop1") ||
+	    scratch_shell("losetup -f --show two.raw > loop2"))
+		return;
+	for (int i = 0; i < 2; i++) {
+		size_t len;
+		char *name = scratch_read(i ? "loop2" : "loop1", &len);
+
+		snprintf(loop[i], sizeof(loop[i]), "%.*s", (int)len - 1, name);
+		free(name);
+	}
+	p2h_close(job);
+	job = NULL;
+	options.output = NULL;
+	assert_ok(p2h_open(loop[0], &options, &job, E));
+	assert_ok(p2h_inspect(job, E));
+	assert_ok(p2h_report(job, P2H_TEXT, &other, E));
+	if (!strstr(other, "UUID=" BOOTIMAGE_UUID " of the source is also on") || !strstr(other, loop[1]))
+		fail_msg("no warning of %s in: %s", loop[1], other);
+	p2h_close(job);
+	job = NULL;
+	scratch_shell("losetup -d %s; losetup -d %s; rm one.raw two.raw loop1 loop2", loop[0], loop[1]);
+}
+
 static int stop_at(void *arg, unsigned step, unsigned steps, const char *what, uint64_t done, uint64_t total)
 {
 	int *left = arg;
@@ -282,7 +322,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stages),	cmocka_unit_test(test_dry_run_writes_nothing), cmocka_unit_test(test_in_place_and_undo),
 		cmocka_unit_test(test_nothing_to_do), cmocka_unit_test(test_refused),	       cmocka_unit_test(test_cancel),
-		cmocka_unit_test(test_usage),
+		cmocka_unit_test(test_usage), cmocka_unit_test(test_same_identity),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/run.h"
-#include "report/escape.h"
+#include "base/escape.h"
 #include "report/report.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof(*(a)))

@@ -5,13 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One line, whatever the data that went into it: control characters become '?'. */
-static void make_printable(char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text < 0x20 || (unsigned char)*text == 0x7f)
-			*text = '?';
-}
+#include "base/escape.h"
 
 int error_set(struct p2h_error *err, enum p2h_code code, const char *fmt, ...)
 {
@@ -24,7 +18,7 @@ int error_set(struct p2h_error *err, enum p2h_code code, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
 	va_end(ap);
-	make_printable(err->msg);
+	escape_line(err->msg);
 	return code;
 }
 
@@ -65,7 +59,7 @@ int error_sys(struct p2h_error *err, int errnum, const char *fmt, ...)
 	va_end(ap);
 	used = strlen(err->msg);
 	snprintf(err->msg + used, sizeof(err->msg) - used, ": %s", strerror(errnum));
-	make_printable(err->msg);
+	escape_line(err->msg);
 	return code;
 }
 
@@ -82,7 +76,7 @@ int error_prefix(struct p2h_error *err, int code, const char *fmt, ...)
 	va_end(ap);
 	used = strlen(whole);
 	snprintf(whole + used, sizeof(whole) - used, ": %.*s", (int)(sizeof(whole) - used), err->msg);
-	make_printable(whole);
+	escape_line(whole);
 	memcpy(err->msg, whole, sizeof(whole));
 	return code;
 }

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "disk/backends.h"
+#include "disk/sysblock.h"
 
 #define DEVICES_MAX 1024 /* of one disk: partitions, holders, holders of those */
 
@@ -43,20 +44,6 @@ static const struct device *find_device(const struct devices *all, dev_t dev)
 	return NULL;
 }
 
-/* "8:1\n" from a file in sysfs. */
-static bool read_dev(const char *path, dev_t *ret)
-{
-	unsigned major_no, minor_no;
-	FILE *f = fopen(path, "re");
-	bool ok = f && fscanf(f, "%u:%u", &major_no, &minor_no) == 2;
-
-	if (f)
-		fclose(f);
-	if (ok)
-		*ret = makedev(major_no, minor_no);
-	return ok;
-}
-
 /* Entries of a sysfs folder of a device that are block devices: partitions lie in "", holders in "/holders". */
 static void add_below(struct devices *all, dev_t dev, const char *folder, const char *kind)
 {
@@ -77,36 +64,11 @@ static void add_below(struct devices *all, dev_t dev, const char *folder, const 
 			continue;
 		snprintf(entry, sizeof(entry), "%s/%s/dev", path, e->d_name);
 		snprintf(what, sizeof(what), "%s /dev/%.100s", kind, e->d_name);
-		if (read_dev(entry, &below))
+		if (sysblock_read_dev(entry, &below))
 			add_device(all, below, what);
 	}
 	if (dir)
 		closedir(dir);
-}
-
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-	if (S_ISBLK(a->st_mode) || S_ISBLK(b->st_mode))
-		return S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode) && a->st_rdev == b->st_rdev;
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
-/* What a loop device shows: false when it is not in use. */
-static bool loop_backing(const char *name, struct stat *ret)
-{
-	char path[320], backing[PATH_MAX];
-	FILE *f;
-	bool ok;
-
-	snprintf(path, sizeof(path), "/sys/block/%s/loop/backing_file", name);
-	f = fopen(path, "re");
-	ok = f && fgets(backing, sizeof(backing), f);
-	if (f)
-		fclose(f);
-	if (!ok)
-		return false;
-	backing[strcspn(backing, "\n")] = '\0';
-	return !stat(backing, ret);
 }
 
 static void add_loops(struct devices *all, const struct stat *image)
@@ -119,11 +81,11 @@ static void add_loops(struct devices *all, const struct stat *image)
 		struct stat backing;
 		dev_t dev;
 
-		if (strncmp(e->d_name, "loop", 4) || !loop_backing(e->d_name, &backing) || !same_file(&backing, image))
+		if (strncmp(e->d_name, "loop", 4) || !sysblock_loop_backing(e->d_name, &backing) || !sysblock_same(&backing, image))
 			continue;
 		snprintf(path, sizeof(path), "/sys/block/%s/dev", e->d_name);
 		snprintf(what, sizeof(what), "loop device /dev/%.100s", e->d_name);
-		if (read_dev(path, &dev))
+		if (sysblock_read_dev(path, &dev))
 			add_device(all, dev, what);
 	}
 	if (dir)
@@ -148,56 +110,6 @@ static int busy(const char *path, const struct device *d, const char *how, const
 	return error_set(err, P2H_BUSY, "%s: in use: it %s%s", path, how, where);
 }
 
-/* Undoes the octal escapes of /proc/self/mountinfo and /proc/swaps, in place. */
-static void unescape(char *text)
-{
-	char *to = text;
-
-	for (const char *at = text; *at; at++) {
-		if (at[0] == '\\' && at[1] >= '0' && at[1] <= '3' && at[2] >= '0' && at[2] <= '7' && at[3] >= '0' &&
-		    at[3] <= '7') {
-			*to++ = (char)((at[1] - '0') << 6 | (at[2] - '0') << 3 | (at[3] - '0'));
-			at += 3;
-		} else {
-			*to++ = *at;
-		}
-	}
-	*to = '\0';
-}
-
-struct mount {
-	dev_t dev;
-	char *where, *source;
-	bool writable;
-};
-
-/* `36 35 98:0 /mnt1 /mnt2 rw,noatime shared:1 - ext3 /dev/root rw,errors=continue`, see proc(5). */
-static bool parse_mount(char *line, struct mount *ret)
-{
-	char *tail = strstr(line, " - "), *rest = NULL, *word[5] = {NULL}, *options;
-	unsigned major_no, minor_no;
-
-	if (!tail)
-		return false;
-	*tail = '\0';
-	for (int i = 0; i < 5; i++) {
-		word[i] = strtok_r(i ? NULL : line, " ", &rest);
-		if (!word[i])
-			return false;
-	}
-	if (sscanf(word[2], "%u:%u", &major_no, &minor_no) != 2 || !strtok_r(tail + 3, " ", &rest))
-		return false;
-	ret->dev = makedev(major_no, minor_no);
-	ret->where = word[4];
-	ret->source = strtok_r(NULL, " ", &rest);
-	options = strtok_r(NULL, " \n", &rest);
-	ret->writable = !options || strncmp(options, "ro", 2) || (options[2] && options[2] != ',');
-	unescape(ret->where);
-	if (ret->source)
-		unescape(ret->source);
-	return true;
-}
-
 static int check_mounts(const char *path, const struct devices *all, bool for_write, struct p2h_error *err)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");
@@ -207,10 +119,10 @@ static int check_mounts(const char *path, const struct devices *all, bool for_wr
 
 	while (f && !code && getline(&line, &room, f) > 0) {
 		const struct device *d;
-		struct mount m;
+		struct sysblock_mount m;
 		struct stat st;
 
-		if (!parse_mount(line, &m))
+		if (!sysblock_parse_mount(line, &m))
 			continue;
 		d = find_device(all, m.dev);
 		/* btrfs shows a device number of its own */
@@ -236,12 +148,12 @@ static int check_swaps(const char *path, const struct stat *image, const struct 
 		struct stat st;
 
 		line[strcspn(line, " \t\n")] = '\0';
-		unescape(line);
+		sysblock_unescape(line);
 		if (*line != '/' || stat(line, &st))
 			continue;
 		if (S_ISBLK(st.st_mode))
 			d = find_device(all, st.st_rdev);
-		if (d || same_file(&st, image))
+		if (d || sysblock_same(&st, image))
 			code = busy(path, d, "is active swap space", "", err);
 	}
 	if (f)
@@ -288,37 +200,6 @@ int host_check_unused(const char *path, bool for_write, struct p2h_error *err)
 	return image_lock_check(fd, path, for_write, err);
 }
 
-/* The disk that a partition lies on; other devices are themselves. */
-static dev_t whole_disk(dev_t dev)
-{
-	char path[64];
-	dev_t disk;
-
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/partition", major(dev), minor(dev));
-	if (access(path, F_OK))
-		return dev;
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../dev", major(dev), minor(dev));
-	return read_dev(path, &disk) ? disk : dev;
-}
-
-/* A loop device is the file behind it. */
-static void look_through_loop(struct stat *st)
-{
-	char path[64], target[PATH_MAX];
-	struct stat backing;
-	const char *name;
-
-	if (!S_ISBLK(st->st_mode))
-		return;
-	st->st_rdev = whole_disk(st->st_rdev);
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(st->st_rdev), minor(st->st_rdev));
-	if (!realpath(path, target))
-		return;
-	name = strrchr(target, '/');
-	if (!strncmp(name + 1, "loop", 4) && loop_backing(name + 1, &backing))
-		*st = backing;
-}
-
 bool host_same_disk(const char *a, const char *b)
 {
 	struct stat sa, sb;
@@ -326,8 +207,8 @@ bool host_same_disk(const char *a, const char *b)
 	if (stat(a, &sa) || stat(b, &sb))
 		return false;
 	for (int i = 0; i < 8; i++) { /* a loop device on a file on ... is followed this far */
-		look_through_loop(&sa);
-		look_through_loop(&sb);
+		sysblock_behind_loop(&sa);
+		sysblock_behind_loop(&sb);
 	}
-	return same_file(&sa, &sb);
+	return sysblock_same(&sa, &sb);
 }

@@ -1,6 +1,7 @@
 /* fs.c - the front of every file system: argument checks and what engines need not know */
 #include "fs/fs.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -203,7 +204,7 @@ int fs_read(struct fs *fs, const char *path, size_t max, struct buf *ret, struct
 	if (rc)
 		return rc;
 	if (f->size > max)
-		return error_set(err, P2H_UNSUPPORTED, "%s: larger than %zu bytes", path, max);
+		return error_set(err, P2H_UNSUPPORTED, "%s: %" PRIu64 " bytes: no more than %zu are read of such a file", path, f->size, max);
 	to = buf_reserve(ret, (size_t)f->size);
 	if (!to)
 		return error_nomem(err);

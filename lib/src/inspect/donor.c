@@ -8,7 +8,7 @@
 #include "parse/initramfs.h"
 #include "parse/textconf.h"
 
-#define MAX_INITRAMFS (1024u * 1024 * 1024)
+#define MAX_CONFIG (4 * 1024 * 1024u)
 
 /* Can this kernel be taken? NULL: yes; else why not. */
 static const char *unfit(struct arena *a, struct fs *fs, const struct facts_kernel *k)
@@ -151,7 +151,7 @@ static int read_initramfs(struct guest *donor, struct facts *f, struct p2h_error
 	struct facts_donor *d = &f->donor;
 	CLEANUP(buf_done) struct buf data = {0};
 	struct p2h_error why = {0};
-	int rc = fs_read(donor->fs, d->chosen.initrd, MAX_INITRAMFS, &data, err);
+	int rc = fs_read(donor->fs, d->chosen.initrd, INITRAMFS_FILE_MAX, &data, err);
 
 	if (rc)
 		return rc;
@@ -174,7 +174,7 @@ static void read_config(struct guest *donor, struct facts *f)
 	CLEANUP(buf_done) struct buf config = {0};
 
 	f->donor.config_ia32 = '?';
-	if (*f->donor.chosen.config && !fs_read(donor->fs, f->donor.chosen.config, MAX_INITRAMFS, &config, NULL))
+	if (*f->donor.chosen.config && !fs_read(donor->fs, f->donor.chosen.config, MAX_CONFIG, &config, NULL))
 		f->donor.config_ia32 = kconfig_get(config.data, config.len, "IA32_EMULATION");
 }
 

@@ -6,7 +6,7 @@
 #include "parse/kmodules.h"
 #include "parse/textconf.h"
 
-#define MAX_INDEX (64 * 1024 * 1024u)
+#define MAX_INDEX (16 * 1024 * 1024u)
 
 const char *const drivers_target_name[DRIVERS_TARGETS] = {"xen-hvm", "nitro", "kvm"};
 

@@ -4,8 +4,9 @@
 #include "base/cleanup.h"
 #include "inspect/parts.h"
 
-#define MAX_TEXT (1024 * 1024u) /* a configuration file larger than this is left alone */
-#define MAX_FILES 4096
+#define MAX_TEXT (1024 * 1024u)       /* of one file */
+#define MAX_ALL_TEXT (16 * 1024 * 1024u) /* of all together */
+#define MAX_FILES 1024 /* files, and directories on the way to them */
 
 /* In each component * and ? are as in the shell; a component without them is taken as it is. */
 static const char *const pattern[] = {
@@ -32,7 +33,11 @@ static const char *const pattern[] = {
 	"/usr/lib/os-release",
 };
 
-static int add_file(struct fs *fs, struct facts *f, const char *path, struct p2h_error *err)
+struct budget {
+	size_t text, matches;
+};
+
+static int add_file(struct fs *fs, struct facts *f, const char *path, struct budget *spent, struct p2h_error *err)
 {
 	CLEANUP(buf_done) struct buf text = {0};
 	struct facts_file *file;
@@ -45,8 +50,6 @@ static int add_file(struct fs *fs, struct facts *f, const char *path, struct p2h
 		return rc;
 	if (!S_ISREG(st.mode) && !S_ISLNK(st.mode))
 		return 0;
-	if (f->files == MAX_FILES)
-		return error_set(err, P2H_UNSUPPORTED, "more than %d configuration files", MAX_FILES);
 	file = arena_push(&f->arena, &f->file, &f->files, sizeof(*file));
 	if (!file)
 		return error_nomem(err);
@@ -63,18 +66,20 @@ static int add_file(struct fs *fs, struct facts *f, const char *path, struct p2h
 			return 0; /* dangling: the link itself is the fact */
 	}
 	file->mode = st.mode & 07777;
+	/* Not to be passed over: a rule that takes a large fstab for an empty one would write a new one in its place. */
 	rc = fs_read(fs, path, MAX_TEXT, &text, err);
-	if (rc == P2H_UNSUPPORTED)
-		return 0;
 	if (rc)
 		return rc;
+	spent->text += text.len;
+	if (spent->text > MAX_ALL_TEXT)
+		return error_set(err, P2H_UNSUPPORTED, "%s: with it, configuration files have more than %u MiB", path, MAX_ALL_TEXT >> 20);
 	file->text = arena_memdup(&f->arena, text.data, text.len);
 	file->len = text.len;
 	return f->arena.failed ? error_nomem(err) : 0;
 }
 
 /* Walks the components of the pattern that are left; base is what was matched so far. */
-static int match(struct fs *fs, struct facts *f, const char *base, const char *rest, struct p2h_error *err)
+static int match(struct fs *fs, struct facts *f, const char *base, const char *rest, struct budget *spent, struct p2h_error *err)
 {
 	const char *slash = strchr(rest + 1, '/');
 	size_t n = slash ? (size_t)(slash - rest) : strlen(rest);
@@ -95,13 +100,15 @@ static int match(struct fs *fs, struct facts *f, const char *base, const char *r
 
 		if (fnmatch(component, names.item[i], FNM_PERIOD))
 			continue;
+		if (++spent->matches > MAX_FILES)
+			return error_set(err, P2H_UNSUPPORTED, "%s: with it, more than %d configuration files", base, MAX_FILES);
 		buf_printf(&path, "%s/%s", base, names.item[i]);
 		if (path.failed)
 			return error_nomem(err);
 		if (!slash)
-			rc = add_file(fs, f, path.data, err);
+			rc = add_file(fs, f, path.data, spent, err);
 		else if (fs_is_dir(fs, path.data))
-			rc = match(fs, f, path.data, slash, err);
+			rc = match(fs, f, path.data, slash, spent, err);
 	}
 	return rc;
 }
@@ -113,10 +120,11 @@ static int compare_files(const void *a, const void *b)
 
 int read_files(struct fs *fs, struct facts *f, struct p2h_error *err)
 {
+	struct budget spent = {0};
 	int rc = 0;
 
 	for (size_t i = 0; !rc && i < sizeof(pattern) / sizeof(pattern[0]); i++)
-		rc = match(fs, f, "", pattern[i], err);
+		rc = match(fs, f, "", pattern[i], &spent, err);
 	if (!rc && f->files)
 		qsort(f->file, f->files, sizeof(*f->file), compare_files);
 	return rc;

@@ -8,6 +8,7 @@
 
 #define HEAD 65536u
 #define MAX_CONFIG (4 * 1024 * 1024u)
+#define MAX_KERNELS 256
 
 static const char *first_existing(struct fs *fs, struct arena *a, const char *const *format, const char *release)
 {
@@ -123,6 +124,8 @@ int read_kernels(struct fs *fs, struct arena *a, struct facts_kernels *ret, stru
 				return error_nomem(err);
 			if (fs_stat(fs, path.data, &st, NULL) || !S_ISREG(st.mode))
 				continue;
+			if (ret->len == MAX_KERNELS)
+				return error_set(err, P2H_UNSUPPORTED, "/boot: more than %d kernels", MAX_KERNELS);
 			k = arena_push(a, &ret->item, &ret->len, sizeof(*k));
 			if (!k)
 				return error_nomem(err);

@@ -6,7 +6,7 @@
 #include "parse/elf.h"
 #include "parse/textconf.h"
 
-#define MAX_PROGRAM (64 * 1024 * 1024u)
+#define MAX_PROGRAM (32 * 1024 * 1024u)
 
 const char *init_name(enum init_kind kind)
 {

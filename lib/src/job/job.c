@@ -45,6 +45,7 @@ static int check_output(struct p2h_job *job, struct p2h_error *err)
 	const struct p2h_options *o = &job->options;
 	CLEANUP_FREE char *undo = NULL;
 	struct stat st;
+	int rc;
 
 	if (o->output && o->in_place)
 		return error_set(err, P2H_USAGE, "--output and --in-place exclude each other");
@@ -54,6 +55,9 @@ static int check_output(struct p2h_job *job, struct p2h_error *err)
 		return error_set(err, P2H_USAGE, "%s: the output is the source itself: use --in-place", o->output);
 	if (o->output && o->donor && host_same_disk(o->donor, o->output))
 		return error_set(err, P2H_USAGE, "%s: the output is the donor itself", o->output);
+	rc = o->output || o->in_place ? host_check_target(o->output ? o->output : job->source, err) : 0;
+	if (rc)
+		return rc;
 	if (job_output_is_device(job))
 		return 0; /* its size counts: checked once the plan stands */
 	if (o->output)
@@ -121,6 +125,8 @@ int p2h_open(const char *source, const struct p2h_options *options, struct p2h_j
 		if (rc)
 			error_prefix(err, rc, "donor");
 	}
+	if (!rc)
+		rc = job_warn_identity(job, err);
 	if (rc) {
 		p2h_close(job);
 		return rc;

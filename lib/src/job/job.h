@@ -45,6 +45,9 @@ int job_recovery_apply(struct p2h_job *job, struct p2h_error *err);
 /* One step further for the progress callback. Non-zero: the caller wants to stop (err is filled). */
 int job_step(struct p2h_job *job, const char *what, struct p2h_error *err);
 
+/* Adds to job->warnings what else carries the source's file-system UUIDs and labels: the donor, and devices of this host where one takes part. */
+int job_warn_identity(struct p2h_job *job, struct p2h_error *err);
+
 /* The name under which the in-place commit keeps its journal; to be freed. */
 char *job_undo_name(const char *source, const struct p2h_options *options);
 

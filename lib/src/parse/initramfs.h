@@ -11,6 +11,9 @@
 #include "base/buf.h"
 #include "base/error.h"
 
+/* Bytes of a file that are read at most: it is held in memory whole. The largest that distributions make have half of it. */
+#define INITRAMFS_FILE_MAX (256u << 20)
+
 enum initramfs_kind { INITRAMFS_UNKNOWN, INITRAMFS_TOOLS /* Debian, Ubuntu */, INITRAMFS_DRACUT, INITRAMFS_MKINITRD /* Red Hat 5 and older, nash */ };
 
 struct initramfs {

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "report/escape.h"
+#include "base/escape.h"
 
 #define CONTEXT 3u
 #define MAX_EDITS 1000       /* the trace takes 4 bytes times its square */

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/escape.h"
 #include "inspect/drivers.h"
-#include "report/escape.h"
 
 void json_put(struct json_writer *w, json_t *object, const char *key, json_t *value)
 {

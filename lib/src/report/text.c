@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "report/escape.h"
+#include "base/escape.h"
 
 __attribute__((format(printf, 2, 0))) static void append_escaped(struct buf *b, const char *fmt, va_list ap)
 {

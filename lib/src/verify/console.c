@@ -113,6 +113,7 @@ static void scan_systemd(struct verify *v, struct logins *l)
 {
 	CLEANUP(strlist_done) struct strlist dirs = {0};
 	bool serial = cmdline_has(v, "console=ttyS0");
+	size_t seen = 0;
 	char value[64];
 
 	if (!serial)
@@ -131,7 +132,7 @@ static void scan_systemd(struct verify *v, struct logins *l)
 		snprintf(path, sizeof path, "/etc/systemd/system/%.255s", dirs.item[i]);
 		if (fs_list(v->guest->fs, path, &units, NULL))
 			continue;
-		for (size_t k = 0; k < units.len && k < FILES_LIMIT; k++)
+		for (size_t k = 0; k < units.len && seen < FILES_LIMIT; k++, seen++)
 			if (strstr(units.item[k], "getty@") && !masked(v, units.item[k]))
 				add_login(l, units.item[k], path, 0);
 	}

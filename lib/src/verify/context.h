@@ -42,6 +42,7 @@ struct verify {
 	const struct initramfs *known; /* may be NULL */
 	struct verify_report *report;
 	bool nomem;
+	uint64_t library_bytes;      /* read so far while looking for shared libraries */
 
 	uint8_t sector[GRUB_SECTOR];
 	struct volumes volumes;

@@ -6,9 +6,11 @@
 
 #include "base/cleanup.h"
 
-#define PROGRAM_LIMIT (64u << 20)
+#define PROGRAM_LIMIT (32u << 20)
 #define SCRIPT_DEPTH 4u   /* the kernel gives up after as many interpreters */
 #define LD_CONF_LIMIT 200u
+#define NEEDED_LIMIT 64u
+#define LIBRARY_BYTES_LIMIT (512u << 20) /* of all libraries that are looked into */
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -122,8 +124,11 @@ static char *library_in(struct verify *v, const char *dir, const char *soname, u
 		v->nomem = true;
 		return NULL;
 	}
-	if (!fs_exists(v->guest->fs, path) || fs_read(v->guest->fs, path, PROGRAM_LIMIT, &file, NULL) ||
-	    elf_parse(file.data ? file.data : "", file.len, &facts, NULL) || facts.bits != bits)
+	if (v->library_bytes > LIBRARY_BYTES_LIMIT || !fs_exists(v->guest->fs, path) ||
+	    fs_read(v->guest->fs, path, PROGRAM_LIMIT, &file, NULL))
+		return NULL;
+	v->library_bytes += file.len;
+	if (elf_parse(file.data ? file.data : "", file.len, &facts, NULL) || facts.bits != bits)
 		return NULL;
 	if (ret) {
 		*ret = facts;
@@ -145,8 +150,9 @@ static void configured_dirs(struct verify *v, struct strlist *ret)
 		char path[300];
 
 		snprintf(path, sizeof path, "/etc/ld.so.conf.d/%.255s", names.item[i]);
-		if (!guest_text(v, path, &text) || !text.len)
+		if (v->library_bytes > LIBRARY_BYTES_LIMIT || !guest_text(v, path, &text) || !text.len)
 			continue;
+		v->library_bytes += text.len;
 		strlist_split(&lines, text.data, " \t\r\n");
 		for (size_t k = 0; k < lines.len && ret->len < LD_CONF_LIMIT; k++)
 			if (lines.item[k][0] == '/')
@@ -200,7 +206,7 @@ static void judge_interpreter(struct judgement *j)
 	if (loader.bits != elf->bits)
 		judge(j, VERIFY_FAIL, "%s is a %u-bit program, its loader %s is of %u bits", v->init.real, elf->bits, elf->interp,
 		      loader.bits);
-	for (size_t i = 0; i < elf->needed.len; i++) {
+	for (size_t i = 0; i < elf->needed.len && i < NEEDED_LIMIT; i++) {
 		CLEANUP_FREE char *path = library_find(v, elf->needed.item[i], elf->bits, NULL);
 
 		if (!path)

@@ -6,8 +6,6 @@
 
 #include "base/cleanup.h"
 
-#define INITRD_LIMIT (1u << 30)
-
 /* Kernels unpack only what they were configured for. */
 static void judge_packing(struct judgement *j, const char *path, const struct buf *file)
 {
@@ -66,7 +64,7 @@ static bool judge_file(struct judgement *j, const char *name, struct strlist *ve
 
 	if (!path)
 		return false;
-	rc = fs_read(v->boot.fs, path, INITRD_LIMIT, &file, &e);
+	rc = fs_read(v->boot.fs, path, INITRAMFS_FILE_MAX, &file, &e);
 	if (!rc && v->known && initramfs_is_of(v->known, file.data, file.len))
 		i = v->known;
 	else if (!rc)

@@ -8,7 +8,7 @@
 
 #define INDEX_LIMIT (16u << 20)
 #define INDEX_MAGIC "\xb0\x07\xf4\x57" /* kmod: libkmod/libkmod-index.c */
-#define PROGRAM_LIMIT (64u << 20)
+#define PROGRAM_LIMIT (32u << 20)
 #define MODPROBE_FILES 500u
 
 /* A module file, split for going through the tree directory by directory. */

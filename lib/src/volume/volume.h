@@ -36,6 +36,9 @@ struct volumes {
 int volumes_probe(struct disk *d, struct volumes *ret, struct p2h_error *err);
 void volumes_done(struct volumes *v);
 
+/* What one device of this host holds, without looking for partitions: content, uuid and label of *ret. */
+int volume_probe_path(const char *path, struct volume *ret, struct p2h_error *err);
+
 /* The volume as a disk of its own (whole disk: a slice of everything). */
 int volume_open(struct disk *d, const struct volume *v, struct disk **ret, struct p2h_error *err);
 

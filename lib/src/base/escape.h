@@ -1,6 +1,6 @@
 /* escape.h - bytes of a guest made fit for a terminal, a log and JSON */
-#ifndef P2H_REPORT_ESCAPE_H
-#define P2H_REPORT_ESCAPE_H
+#ifndef P2H_BASE_ESCAPE_H
+#define P2H_BASE_ESCAPE_H
 
 #include "base/buf.h"
 
@@ -9,5 +9,8 @@
  * writing direction, and bytes that are no UTF-8 become \xHH, byte by byte. A backslash stays as it is: the result is to be read, not decoded.
  */
 void escape_append(struct buf *b, const char *text, size_t len);
+
+/* The same bytes become '?', in place: for a message of one line, whose length is given. */
+void escape_line(char *text);
 
 #endif

@@ -1,4 +1,6 @@
-#include "report/escape.h"
+#include "base/escape.h"
+
+#include <string.h>
 
 /* Length of the well-formed UTF-8 sequence at p (no overlong form, no surrogate), 0 if there is none. */
 static size_t utf8_decode(const unsigned char *p, size_t len, uint32_t *ret)
@@ -62,4 +64,19 @@ void escape_append(struct buf *b, const char *text, size_t len)
 		plain = i;
 	}
 	buf_append(b, text + plain, len - plain);
+}
+
+void escape_line(char *text)
+{
+	size_t len = strlen(text);
+
+	for (size_t i = 0; i < len;) {
+		unsigned char *p = (unsigned char *)text + i;
+		uint32_t c = 0;
+		size_t n = utf8_decode(p, len - i, &c);
+
+		if (!n || is_hidden(c) || c == '\t')
+			memset(p, '?', n ? n : 1);
+		i += n ? n : 1;
+	}
 }
