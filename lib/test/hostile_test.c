@@ -204,14 +204,14 @@ static const struct row rows[] = {
 	{"/boot leads out", false, ":", "unlink /boot\nsymlink /boot /../../../../../../tmp\n", NULL},
 	{"/etc/fstab leads out", false, ":", "rm /etc/fstab\nsymlink /etc/fstab ../../../../../../../../etc/hostname\n", NULL},
 	{"donor: /boot is a loop", true, ":", "unlink /boot\nsymlink /boot boot\n", "kernel"},
-	{"donor: /lib/modules leads out", true, ":", "unlink /lib/modules\nsymlink /lib/modules /../../lib/modules\n", ""},
+	{"donor: /lib/modules leads out", true, ":", "unlink /lib/modules\nsymlink /lib/modules /../../../lib\n", NULL},
 	{"fstab of holes", false, ":", "sif /etc/fstab size " TERA "\n", "/etc/fstab"},
 	{"init of holes", false, ":", "sif /sbin/init size " TERA "\n", "/sbin/init"},
 	{"libc of holes", false, ":", "sif /lib64/libc.so.6 size " TERA "\n", NULL},
 	{"loader of holes", false, ":", "sif /lib64/ld-linux-x86-64.so.2 size " TERA "\n", NULL},
 	{"inittab of holes", false, ":", "sif /etc/inittab size " TERA "\n", "/etc/inittab"},
 	{"os-release of holes", false, "truncate -s 2G holes", "write holes /etc/os-release\n", "/etc/os-release"},
-	{"donor: kernel of holes", true, ":", "sif " BOOTIMAGE_KERNEL " size " TERA "\n", BOOTIMAGE_KERNEL},
+	{"donor: kernel of holes", true, ":", "sif " BOOTIMAGE_KERNEL " size " TERA "\n", "not enough free space"},
 	{"donor: initramfs of holes", true, ":", "sif " BOOTIMAGE_INITRD " size " TERA "\n", BOOTIMAGE_INITRD},
 	{"donor: initramfs of 900 MiB of holes", true, ":", "sif " BOOTIMAGE_INITRD " size 943718400\n", "no more than"},
 	{"donor: initramfs of 255 MiB of holes", true, ":", "sif " BOOTIMAGE_INITRD " size 267386880\n", NULL},
@@ -228,7 +228,7 @@ static const struct row rows[] = {
 	 "printf 'PRETTY_NAME=\"a\\033[2Jb\\007\\233c\\177\\302\\2331m\"\\nID=\\033]0;x\\007\\n' >os; printf '/dev/\\033[31mxvda1 / ext4 \\233 1 1\\n\\033c\\n' >tab",
 	 "write os /etc/os-release\nrm /etc/fstab\nwrite tab /etc/fstab\nmkdir /etc/init\nwrite tab /etc/init/a\033[2Jtty\233\177.conf\n"
 	 "write tab /boot/vmlinuz-\033[31m9.9\233\nwrite tab /etc/udev\033\n", NULL},
-	{"control characters in the label", false, "tune2fs -L \"$(printf 'x\\033[2J\\233\\177')\" case.raw", "", NULL},
+	{"control characters in the label", false, "tune2fs -L \"$(printf 'x\\033[2J\\233\\177')\" case.raw >tune.log", "", NULL},
 	{"control characters in a name that fails", false, "truncate -s 2G holes", "mkdir /etc/init\nwrite holes /etc/init/\033[2J\233\177.conf\n", "/etc/init/?[2J??.conf"},
 	{"control characters in a link", false, ":", "rm /sbin/init\nsymlink /sbin/init \033[2J\233\n", NULL},
 	{"donor: control characters", true, "printf 'PRETTY_NAME=\"a\\033[2Jb\\233\"\\n' >os",
@@ -266,8 +266,10 @@ static void test_rows(void **state)
 		if (r->donor)
 			assert_int_equal(scratch_shell("mv case.raw donor-case.raw && mv other case.raw"), 0);
 		rc = run_case(r->name, &message);
-		if (r->message && (*r->message ? !rc || !strstr(message, r->message) : rc != 0))
-			print_error("%s: \"%s\" instead of \"%s\"\n", r->name, message, r->message), failed++;
+		if (r->message && (*r->message ? !rc || !strstr(message, r->message) : rc != 0)) {
+			print_error("%s: \"%s\" instead of \"%s\"\n", r->name, message, r->message);
+			failed++;
+		}
 	}
 	assert_int_equal(failed, 0);
 }
@@ -305,8 +307,8 @@ static void put_names(struct fs *fs, const char *path, const char *before, const
 
 static void many_names(const char *path, const char *before, const char *after, const char *target, bool donor, const char *message)
 {
-	const char *from = getenv("HOSTILE_NAMES");
-	unsigned count = from ? (unsigned)atoi(from) : 100000;
+	const char *given = getenv("HOSTILE_NAMES"); /* a million by hand */
+	unsigned count = given ? (unsigned)atoi(given) : 100000;
 	CLEANUP_FREE char *said = NULL, *ino = NULL;
 	struct guest *g = NULL;
 	struct disk *d = NULL;
@@ -332,7 +334,6 @@ static void many_names(const char *path, const char *before, const char *after, 
 	rc = run_case(path, &said);
 	if (message && (!rc || !strstr(said, message)))
 		fail_msg("%s: \"%s\" instead of \"%s\"", path, said, message);
-	print_message("%s of %u names: %s\n", path, count, said);
 }
 
 static void test_many_names(void **state)
