@@ -7,6 +7,7 @@
 #include "parse/textconf.h"
 
 #define MAX_INDEX (16 * 1024 * 1024u)
+#define MAX_CONFIG (4 * 1024 * 1024u)
 
 const char *const drivers_target_name[DRIVERS_TARGETS] = {"xen-hvm", "nitro", "kvm"};
 
@@ -63,7 +64,7 @@ static int load(struct fs *fs, const char *modules, const char *config, struct k
 			rc = read_optional(fs, modules, "modules.builtin", &builtin, err);
 	}
 	if (!rc && *config)
-		rc = fs_read(fs, config, MAX_INDEX, &k->config, err);
+		rc = fs_read(fs, config, MAX_CONFIG, &k->config, err);
 	if (!rc)
 		rc = kmodules_parse_dep(dep.data, dep.len, &k->dep, err);
 	if (!rc)
