@@ -45,7 +45,6 @@ static int check_output(struct p2h_job *job, struct p2h_error *err)
 	const struct p2h_options *o = &job->options;
 	CLEANUP_FREE char *undo = NULL;
 	struct stat st;
-	int rc;
 
 	if (o->output && o->in_place)
 		return error_set(err, P2H_USAGE, "--output and --in-place exclude each other");
@@ -55,9 +54,6 @@ static int check_output(struct p2h_job *job, struct p2h_error *err)
 		return error_set(err, P2H_USAGE, "%s: the output is the source itself: use --in-place", o->output);
 	if (o->output && o->donor && host_same_disk(o->donor, o->output))
 		return error_set(err, P2H_USAGE, "%s: the output is the donor itself", o->output);
-	rc = o->output || o->in_place ? host_check_target(o->output ? o->output : job->source, err) : 0;
-	if (rc)
-		return rc;
 	if (job_output_is_device(job))
 		return 0; /* its size counts: checked once the plan stands */
 	if (o->output)
@@ -71,6 +67,14 @@ static int check_output(struct p2h_job *job, struct p2h_error *err)
 		return error_set(err, P2H_EXISTS, "%s: an undo journal is there already: put the image back with `pv2hvm undo %s`, or move the journal away",
 				 undo, job->source);
 	return 0;
+}
+
+/* No option allows what would overwrite the system that runs this. */
+static int check_target(const struct p2h_job *job, struct p2h_error *err)
+{
+	const struct p2h_options *o = &job->options;
+
+	return o->output || o->in_place ? host_check_target(o->output ? o->output : job->source, err) : 0;
 }
 
 static int open_donor(struct p2h_job *job, struct p2h_error *err)
@@ -116,6 +120,8 @@ int p2h_open(const char *source, const struct p2h_options *options, struct p2h_j
 	job->verb = "inspect";
 	job->source = strdup(source);
 	rc = job->source ? check_output(job, err) : error_nomem(err);
+	if (!rc)
+		rc = check_target(job, err);
 	if (!rc)
 		rc = job_step(job, "opening source and donor", err);
 	if (!rc)
