@@ -16,7 +16,7 @@ alive() { local pid; for pid; do ! is_nbd "$pid" || printf '%s ' "$pid"; done; }
 
 # With a helper for the source alone, and with one for the output as well
 for output in "$work/out.qcow2" "$work/out.raw"; do
-	SECRET=of-the-user "$PV2HVM" convert "$work/guest.qcow2" --donor "$donor" -o "$output" >/dev/null 2>&1 &
+	SECRET=of-the-user TMPDIR=$work "$PV2HVM" convert "$work/guest.qcow2" --donor "$donor" -o "$output" >/dev/null 2>&1 &
 	program=$!
 	nbd='' environment=''
 	for _ in $(seq 500); do
