@@ -198,7 +198,7 @@ int journal_get_map(const struct journal *j, struct ranges *ret, struct p2h_erro
 	CLEANUP_FREE unsigned char *pairs = NULL;
 	int code;
 
-	if (count > MAP_MAX)
+	if (count > MAP_MAX || !range_ok(le64toh(j->header.map_off_le), count * 16, j->end))
 		return damaged(j, "its map is damaged", err);
 	pairs = malloc(count ? (size_t)count * 16 : 1);
 	if (!pairs)
