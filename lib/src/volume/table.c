@@ -1,10 +1,12 @@
 /* table.c - libfdisk over a window of the disk: reading MBR and GPT, making an MBR */
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <libfdisk/libfdisk.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/le.h"
@@ -13,6 +15,7 @@
 
 #define SECTOR 512u
 #define MAX_EXTENDED 128
+#define GPT_MAGIC "EFI PART"
 
 static void cleanup_context(struct fdisk_context **cxt)
 {
@@ -47,9 +50,11 @@ static int add_extended(int fd, struct disk *d, const uint8_t mbr[SECTOR], struc
 
 		if (!range_ok(at, SECTOR, d->size))
 			return 0; /* libfdisk complains, or the partition check below does */
-		rc = window_add(fd, d, 0, at, err);
+		rc = disk_read(d, ebr, at, SECTOR, err);
+		if (!rc && !memcmp(ebr, GPT_MAGIC, 8))
+			return 0; /* check_gpt_claims() does not look there */
 		if (!rc)
-			rc = disk_read(d, ebr, at, SECTOR, err);
+			rc = window_add(fd, d, 0, at, err);
 		if (rc)
 			return rc;
 		next = 0;
@@ -122,6 +127,30 @@ static int check_partition(const struct disk *d, const struct volume *v, struct 
 			 d->name, v->number, (unsigned long long)(v->off + v->len), (unsigned long long)d->size);
 }
 
+/*
+ * libfdisk takes memory for as many entries as a GPT's header claims. It may find a header wherever the window holds
+ * something, as the primary one says where the other is; entries beyond the window's edges could not be read anyhow.
+ */
+static int check_gpt_claims(int fd, struct disk *d, struct p2h_error *err)
+{
+	uint64_t sectors = d->size / SECTOR;
+	uint8_t h[SECTOR];
+
+	for (uint64_t i = 1; i < sectors; i++) {
+		uint64_t entries;
+
+		if (i == WINDOW_EDGE / SECTOR && sectors > 2 * i)
+			i = sectors - i;
+		if (pread(fd, h, SECTOR, (off_t)(i * SECTOR)) != SECTOR || memcmp(h, GPT_MAGIC, 8) != 0)
+			continue;
+		entries = le32_get(h + 80);
+		if (entries * le32_get(h + 84) > WINDOW_EDGE)
+			return error_set(err, P2H_CORRUPT, "%s: its partition table (GPT) claims %" PRIu64 " entries of %u bytes", d->name,
+					 entries, le32_get(h + 84));
+	}
+	return 0;
+}
+
 int probe_table(struct disk *d, struct volumes *v, struct p2h_error *err)
 {
 	CLEANUP_FD int fd = -1;
@@ -143,6 +172,8 @@ int probe_table(struct disk *d, struct volumes *v, struct p2h_error *err)
 	rc = window_open(d, 0, d->size, &fd, err);
 	if (!rc)
 		rc = add_extended(fd, d, mbr, err);
+	if (!rc)
+		rc = check_gpt_claims(fd, d, err);
 	if (!rc)
 		rc = open_context(fd, true, &cxt, err);
 	if (rc)

@@ -6,8 +6,6 @@
 
 #include "base/cleanup.h"
 
-#define WINDOW_EDGE (1024 * 1024u)
-
 static int window_copy(int fd, struct disk *d, uint64_t base, uint64_t off, size_t len, struct p2h_error *err)
 {
 	CLEANUP_FREE char *data = malloc(len ? len : 1);
