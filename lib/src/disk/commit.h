@@ -50,6 +50,12 @@ int commit_in_place(struct transaction *t, const char *source_path, const char *
 		    const char *undo_path, const struct commit_options *options, struct p2h_error *err);
 bool commit_can_shift(const char *source_path); /* does its file system have INSERT_RANGE? tried on a scratch file beside it */
 
+/*
+ * Is the image in the middle of a conversion in place, as the journal at undo_path says (there may be none)? P2H_STALE: it
+ * is, and must be put back before anything reads it. A journal that cannot be read tells nothing: 0.
+ */
+int commit_check_unfinished(const char *image_path, const char *undo_path, struct p2h_error *err);
+
 /* Puts back every byte, from a complete or incomplete journal; may be run again after a crash. Removes the journal at the end. */
 int commit_undo(const char *image_path, const char *format, const char *undo_path, bool force, struct p2h_error *err);
 

@@ -192,6 +192,17 @@ static int open_image(struct undo *u, const char *path, const char *format, stru
 	return u->now ? 0 : error_nomem(err);
 }
 
+int commit_check_unfinished(const char *image_path, const char *undo_path, struct p2h_error *err)
+{
+	CLEANUP(journal_close) struct journal j = {.fd = -1};
+
+	if (journal_open(&j, undo_path, NULL) || journal_state(&j) == JOURNAL_WRITING ||
+	    journal_state(&j) == JOURNAL_COMPLETE)
+		return 0;
+	return error_set(err, P2H_STALE, "%s: its conversion in place broke off, and it is half written: put it back with "
+			 "`pv2hvm undo %s` first (journal %s)", image_path, image_path, undo_path);
+}
+
 int commit_undo(const char *image_path, const char *format, const char *undo_path, bool force, struct p2h_error *err)
 {
 	CLEANUP(undo_done) struct undo u = {.journal.fd = -1, .force = force};

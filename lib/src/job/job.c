@@ -45,6 +45,7 @@ static int check_output(struct p2h_job *job, struct p2h_error *err)
 	const struct p2h_options *o = &job->options;
 	CLEANUP_FREE char *undo = NULL;
 	struct stat st;
+	int rc;
 
 	if (o->output && o->in_place)
 		return error_set(err, P2H_USAGE, "--output and --in-place exclude each other");
@@ -54,15 +55,16 @@ static int check_output(struct p2h_job *job, struct p2h_error *err)
 		return error_set(err, P2H_USAGE, "%s: the output is the source itself: use --in-place", o->output);
 	if (o->output && o->donor && host_same_disk(o->donor, o->output))
 		return error_set(err, P2H_USAGE, "%s: the output is the donor itself", o->output);
-	if (job_output_is_device(job))
-		return 0; /* its size counts: checked once the plan stands */
+	undo = job_undo_name(job->source, o);
+	if (!undo)
+		return error_nomem(err);
+	rc = commit_check_unfinished(job->source, undo, err);
+	if (rc || job_output_is_device(job)) /* a device's size counts: checked once the plan stands */
+		return rc;
 	if (o->output)
 		return commit_check_file(o->output, o->force, err);
 	if (!o->in_place)
 		return 0;
-	undo = job_undo_name(job->source, o);
-	if (!undo)
-		return error_nomem(err);
 	if (!lstat(undo, &st))
 		return error_set(err, P2H_EXISTS, "%s: an undo journal is there already: put the image back with `pv2hvm undo %s`, or move the journal away",
 				 undo, job->source);
