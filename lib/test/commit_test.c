@@ -471,6 +471,7 @@ static void sweep_crashes(uint64_t shift)
 		assert_restored();
 	}
 	assert_true(n > 20);
+	print_message("faults: commit, process ended in a conversion, shift %u KiB: %ld\n", (unsigned)(shift >> 10), n - 2);
 	for (n = 1, ended = false; !ended; n++) { /* undo itself breaks off, and is started again */
 		make_source();
 		assert_ok(convert_in_place("source", shift, 0, E));
@@ -478,6 +479,7 @@ static void sweep_crashes(uint64_t shift)
 		assert_restored();
 	}
 	assert_true(n > 8);
+	print_message("faults: commit, process ended in undo, shift %u KiB: %ld\n", (unsigned)(shift >> 10), n - 2);
 }
 
 static void test_crashes(void **state)
@@ -548,6 +550,7 @@ static void sweep_failures(uint64_t shift)
 		assert_restored();
 	}
 	assert_true(n > 20);
+	print_message("faults: commit, call failed in a conversion, shift %u KiB: %ld\n", (unsigned)(shift >> 10), n - 2);
 }
 
 static void test_failures(void **state)
@@ -562,11 +565,13 @@ static void test_failures_new_file(void **state)
 {
 	struct commit_options options = {.format = "raw"};
 	int code = -1;
+	long n, failed = 0;
 
 	(void)state;
-	for (long n = 1; code || n < 8; n++) {
+	for (n = 1; code || n < 8; n++) {
 		sysfault_set(SYSFAULT_FAIL, n);
 		code = convert_to_file("out", &options, SHIFT, 0, E);
+		failed += n <= sysfault.calls;
 		sysfault_set(SYSFAULT_NONE, 0);
 		if (!code)
 			assert_file("out", expected, SIZE + SHIFT);
@@ -575,16 +580,19 @@ static void test_failures_new_file(void **state)
 		assert_int_equal(scratch_count(), 1);
 		assert_file("source", source, SIZE);
 	}
+	print_message("faults: commit, call failed while a new file is written: %ld\n", failed);
 }
 
 static void test_read_failures(void **state)
 {
 	struct commit_options options = {.format = "raw"};
+	unsigned failed = 0;
 	int code = -1;
 
 	(void)state;
 	for (uint64_t n = 1; code; n++) {
 		code = convert_to_file("out", &options, SHIFT, n, E);
+		failed += code != 0;
 		assert_int_equal(scratch_exists("out"), !code);
 		assert_int_equal(scratch_count(), code ? 1 : 2);
 	}
@@ -592,9 +600,11 @@ static void test_read_failures(void **state)
 	code = -1;
 	for (uint64_t n = 1; code; n++) {
 		code = convert_in_place("source", 0, n, E);
+		failed += code != 0;
 		assert_file("source", code ? source : expected, SIZE);
 		assert_int_equal(scratch_count(), code ? 1 : 2);
 	}
+	print_message("faults: commit, read failed: %u\n", failed);
 }
 
 /* ---- a device ---- */

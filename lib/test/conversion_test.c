@@ -239,6 +239,7 @@ static void test_read_faults(void **state)
 		failed++;
 	}
 	assert_true(failed > 10);
+	print_message("faults: conversion, read of the source failed: %zu\n", failed);
 	after = copy_of(source);
 	assert_memory_equal(before, after, source->size);
 }
@@ -270,6 +271,7 @@ static void test_write_faults(void **state)
 		failed++;
 	}
 	assert_true(failed > 10);
+	print_message("faults: conversion, write to the transaction failed: %zu\n", failed);
 	after = copy_of(source);
 	assert_memory_equal(before, after, source->size);
 }

@@ -126,6 +126,7 @@ static void sweep(const char *image, size_t len, enum disk_fault_kind kind)
 			fail_msg("fault %d at call %llu: %d %s", kind, (unsigned long long)n, rc, err.msg);
 	}
 	assert_true(n > 10);
+	print_message("faults: file system, %s failed: %u\n", kind == DISK_FAULT_READ ? "read" : "write", (unsigned)n - 1);
 }
 
 static void test_faults(void **state)

@@ -236,6 +236,7 @@ static void test_read_faults(void **state)
 		disk_close(under);
 	}
 	assert_true(reads > 4);
+	print_message("faults: transaction, read failed: %u\n", (unsigned)reads - 1);
 }
 
 int main(void)
