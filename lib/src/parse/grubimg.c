@@ -57,6 +57,8 @@ int grub_boot_sector_make(const uint8_t boot_img[512], const uint8_t present[512
 	made[BOOT_DRIVE] = 0xff; /* the drive the BIOS booted from */
 	/* No operation, twice: some BIOSes hand over a wrong drive number, which the code after the jump puts right. */
 	le16_put(made + BOOT_DRIVE_CHECK, 0x9090);
+	if (!grub_is_boot_sector(made))
+		return error_set(err, P2H_UNSUPPORTED, "boot.img has code or text where the partition table goes");
 	memcpy(ret, made, sizeof(made));
 	return 0;
 }
