@@ -9,13 +9,6 @@
 #define PLATFORM "/boot/grub/i386-pc"
 #define MAX_MODULE (16 * 1024 * 1024u)
 
-static bool ends_with(const char *text, const char *end)
-{
-	size_t n = strlen(text), m = strlen(end);
-
-	return n > m && !strcmp(text + n - m, end);
-}
-
 /* Modules and images of another GRUB must not lie among ours: core and modules come from one source. */
 static int remove_foreign(const struct apply_context *c, struct fs *guest, struct p2h_error *err)
 {
@@ -27,7 +20,7 @@ static int remove_foreign(const struct apply_context *c, struct fs *guest, struc
 		CLEANUP(buf_done) struct buf path = {0};
 
 		if (strlist_has(&c->facts->host.platform, name) ||
-		    (!ends_with(name, ".mod") && !ends_with(name, ".lst") && !ends_with(name, ".img")))
+		    (!text_ends_with(name, ".mod") && !text_ends_with(name, ".lst") && !text_ends_with(name, ".img")))
 			continue;
 		buf_printf(&path, PLATFORM "/%s", name);
 		rc = path.failed ? error_nomem(err) : fs_unlink(guest, path.data, err);

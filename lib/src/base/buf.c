@@ -97,6 +97,13 @@ char *buf_take(struct buf *b)
 	return text;
 }
 
+bool text_ends_with(const char *text, const char *end)
+{
+	size_t n = strlen(text), m = strlen(end);
+
+	return n > m && !strcmp(text + n - m, end);
+}
+
 void strlist_done(struct strlist *l)
 {
 	for (size_t i = 0; i < l->len; i++)

@@ -35,13 +35,6 @@ static int write_host_file(const char *path, const struct buf *data, struct p2h_
 	return 0;
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-	size_t n = strlen(text), m = strlen(end);
-
-	return n > m && !strcmp(text + n - m, end);
-}
-
 /* What grub-install copies: modules, their lists, and modinfo.sh. */
 static int list_platform(struct facts *f, struct p2h_error *err)
 {
@@ -54,7 +47,7 @@ static int list_platform(struct facts *f, struct p2h_error *err)
 	while ((e = readdir(dir))) {
 		struct stat st;
 
-		if (!ends_with(e->d_name, ".mod") && !ends_with(e->d_name, ".lst") && strcmp(e->d_name, "modinfo.sh"))
+		if (!text_ends_with(e->d_name, ".mod") && !text_ends_with(e->d_name, ".lst") && strcmp(e->d_name, "modinfo.sh"))
 			continue;
 		if (fstatat(dirfd(dir), e->d_name, &st, 0) || !S_ISREG(st.st_mode))
 			continue;
@@ -86,7 +79,7 @@ static int find_host(struct facts *f, struct p2h_error *err)
 	return error_set(err, P2H_TOOL, "GRUB 2 for BIOS is not installed on this host: install %s", PACKAGES);
 }
 
-static int run_mkimage(struct facts *f, const char *const *argv_tail, size_t tail, struct buf *out, struct p2h_error *err)
+static int run_mkimage(const char *const *argv_tail, size_t tail, struct buf *out, struct p2h_error *err)
 {
 	int rc = 0;
 
@@ -100,7 +93,6 @@ static int run_mkimage(struct facts *f, const char *const *argv_tail, size_t tai
 		if (access("/usr/bin/grub-mkimage", X_OK) == 0)
 			break; /* it is there and failed: the other name would only hide why */
 	}
-	(void)f;
 	return rc;
 }
 
@@ -130,7 +122,7 @@ static int make_core(struct facts *f, const char *dir, struct p2h_error *err)
 	argv[n++] = core_path.data;
 	for (size_t i = 0; i < CORE_MODULES; i++)
 		argv[n++] = core_modules[i];
-	rc = run_mkimage(f, argv, n, NULL, err);
+	rc = run_mkimage(argv, n, NULL, err);
 	if (!rc)
 		rc = hostfile_read(core_path.data, MAX_CORE, &core, err);
 	unlink(core_path.data);
@@ -175,7 +167,7 @@ static int make_host(struct facts *f, struct p2h_error *err)
 	if (!rc)
 		rc = read_boot_img(f, err);
 	if (!rc)
-		rc = run_mkimage(f, ask, 1, &version, err);
+		rc = run_mkimage(ask, 1, &version, err);
 	if (rc)
 		return rc;
 	version.data[strcspn(version.data, "\n")] = '\0';

@@ -10,9 +10,9 @@
 
 #include "disk/disk.h"
 
-#define TARGET_XEN_HVM 1u
-#define TARGET_NITRO 2u
-#define TARGET_KVM 4u
+#define TARGET_XEN_HVM P2H_TARGET_XEN_HVM
+#define TARGET_NITRO P2H_TARGET_NITRO
+#define TARGET_KVM P2H_TARGET_KVM
 
 enum verify_result { VERIFY_PASS, VERIFY_FAIL, VERIFY_WARN, VERIFY_SKIP };
 
