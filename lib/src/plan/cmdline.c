@@ -143,26 +143,36 @@ void rule_nvme_timeout(struct planner *p)
 	planner_cmdline(p, major > 4 || (major == 4 && minor >= 15) ? "nvme_core.io_timeout=4294967295" : "nvme_core.io_timeout=255");
 }
 
-static void remove_word(struct strlist *l, const char *word)
+static bool is_word(const char *text, const char *word)
 {
-	size_t n = strlen(word), to = 0;
+	size_t n = strlen(word);
 
-	for (size_t i = 0; i < l->len; i++) {
-		bool same = !strcmp(l->item[i], word) || (!strchr(word, '=') && !strncmp(l->item[i], word, n) && l->item[i][n] == '=');
+	return !strcmp(text, word) || (!strchr(word, '=') && !strncmp(text, word, n) && text[n] == '=');
+}
 
-		if (same)
-			free(l->item[i]);
-		else
-			l->item[to++] = l->item[i];
-	}
-	l->len = to;
+static void remove_word(struct plan *plan, const char *word)
+{
+	size_t to = 0;
+
+	for (size_t i = 0; i < plan->words; i++)
+		if (!is_word(plan->word[i].text, word))
+			plan->word[to++] = plan->word[i];
+	plan->words = to;
+}
+
+static bool has_parameter(const struct plan *plan, const char *word)
+{
+	for (size_t i = 0; i < plan->words; i++)
+		if (!strcmp(plan->word[i].text, word))
+			return true;
+	return false;
 }
 
 void rule_user_cmdline(struct planner *p)
 {
 	for (const char *const *w = p->options->cmdline_remove; w && *w; w++)
-		remove_word(&p->plan->args, *w);
+		remove_word(p->plan, *w);
 	for (const char *const *w = p->options->cmdline_add; w && *w; w++)
-		if (!strlist_has(&p->plan->args, *w))
+		if (!has_parameter(p->plan, *w))
 			planner_cmdline(p, *w);
 }

@@ -37,11 +37,26 @@ static bool names_interface(const char *text, size_t len, const char *prefix, si
 	return false;
 }
 
+/* "en*" takes whatever place the card has on the bus, as long as its name says so. */
+static bool takes_any_place(const char *text, size_t len)
+{
+	size_t at = 0;
+	struct line l = {0};
+
+	while (next_line(text, len, &at, &l)) {
+		const char *hash = memchr(l.text, '#', l.len), *found = memmem(l.text, l.len, "en*", 3);
+
+		if (found && (!hash || found < hash) && (found == l.text || !isalnum((unsigned char)found[-1])))
+			return true;
+	}
+	return false;
+}
+
 void rule_ifnames(struct planner *p)
 {
 	const struct facts *f = p->facts;
 	const char *predictable = NULL;
-	bool eth = false;
+	bool eth = false, any = false;
 
 	for (size_t i = 0; i < f->files; i++) {
 		const struct facts_file *file = &f->file[i];
@@ -52,7 +67,10 @@ void rule_ifnames(struct planner *p)
 			eth = true;
 		else if (names_interface(file->text, file->len, "en", 1))
 			predictable = file->path;
+		any = any || takes_any_place(file->text, file->len);
 	}
+	if (any && !eth)
+		return;
 	if (predictable && !eth) {
 		planner_tell(p, predictable, "the network configuration names a card by its place on the old bus (enX0, ens3, ...)",
 			     "check the name on the new machine; nothing is changed");

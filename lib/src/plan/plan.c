@@ -48,9 +48,9 @@ static int make_cmdline(struct plan *p, const struct facts *f, struct p2h_error 
 	CLEANUP(buf_done) struct buf line = {0};
 
 	buf_printf(&line, "root=UUID=%s ro", f->root_uuid);
-	for (size_t i = 0; i < p->args.len; i++)
-		buf_printf(&line, " %s", p->args.item[i]);
-	if (line.failed || p->args.failed)
+	for (size_t i = 0; i < p->words; i++)
+		buf_printf(&line, " %s", p->word[i].text);
+	if (line.failed)
 		return error_nomem(err);
 	p->cmdline = arena_strdup(&p->arena, line.data);
 	return 0;
@@ -75,7 +75,7 @@ int plan_make(const struct facts *facts, const struct p2h_options *options, stru
 		if (plan.arena.failed)
 			rc = error_nomem(err);
 	}
-	if (!rc && (plan.args.failed || plan.kept.failed || plan.dropped.failed))
+	if (!rc && (plan.kept.failed || plan.dropped.failed))
 		rc = error_nomem(err);
 	if (rc)
 		return rc;
@@ -86,7 +86,6 @@ int plan_make(const struct facts *facts, const struct p2h_options *options, stru
 
 void plan_done(struct plan *p)
 {
-	strlist_done(&p->args);
 	strlist_done(&p->kept);
 	strlist_done(&p->dropped);
 	arena_done(&p->arena);

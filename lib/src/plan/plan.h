@@ -51,6 +51,11 @@ struct finding {
 	const char *advice;   /* what the user, or this conversion, does about it */
 };
 
+/* A word of the kernel command line and the rule that it comes from; param-pv: from the old command line. */
+struct cmdline_word {
+	const char *text, *rule;
+};
+
 struct planner;
 
 struct plan {
@@ -61,7 +66,8 @@ struct plan {
 	const char *kernel;          /* release that boots by default */
 	const char *cmdline;         /* its whole command line, root= included */
 	const char *cmdline_before;  /* of today's default entry, "" if unknown */
-	struct strlist args;         /* the command line's words after root= and ro */
+	struct cmdline_word *word;   /* what stands on it after root= and ro */
+	size_t words;
 	struct strlist kept, dropped; /* words of the old command line */
 	struct action *action;
 	size_t actions;

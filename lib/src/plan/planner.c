@@ -150,7 +150,10 @@ void planner_tell(struct planner *p, const char *evidence, const char *text, con
 
 void planner_cmdline(struct planner *p, const char *word)
 {
-	strlist_add(&p->plan->args, word);
+	struct cmdline_word *w = arena_push(p->arena, &p->plan->word, &p->plan->words, sizeof(*w));
+
+	if (w)
+		*w = (struct cmdline_word){arena_strdup(p->arena, word), p->rule->id};
 }
 
 bool has_target(const struct planner *p, unsigned target)

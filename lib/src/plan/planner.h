@@ -28,7 +28,7 @@ struct action *planner_action(struct planner *p, enum action_kind kind, const ch
 void planner_block(struct planner *p, const char *evidence, const char *text, const char *advice);
 void planner_tell(struct planner *p, const char *evidence, const char *text, const char *advice);
 
-/* Words for the kernel command line; a word of the same NAME= is replaced, order is that of the calls. */
+/* Words for the kernel command line, in the order of the calls. */
 void planner_cmdline(struct planner *p, const char *word);
 
 bool has_target(const struct planner *p, unsigned target);

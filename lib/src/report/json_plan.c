@@ -122,6 +122,20 @@ static json_t *action(struct json_writer *w, const struct facts *f, const struct
 	return object;
 }
 
+static json_t *words(struct json_writer *w, const struct plan *p)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < p->words; i++) {
+		json_t *word = json_object();
+
+		json_put_text(w, word, "word", p->word[i].text);
+		json_put_text(w, word, "rule", p->word[i].rule);
+		json_add(w, list, word);
+	}
+	return list;
+}
+
 json_t *json_plan(struct json_writer *w, const struct facts *f, const struct plan *p)
 {
 	json_t *object = json_object(), *needed = json_object(), *actions = json_array();
@@ -132,6 +146,7 @@ json_t *json_plan(struct json_writer *w, const struct facts *f, const struct pla
 	json_put_text(w, object, "kernel", p->kernel);
 	json_put_text(w, object, "cmdline", p->cmdline);
 	json_put_text(w, object, "cmdline_before", p->cmdline_before);
+	json_put(w, object, "parameters", words(w, p));
 	json_put_list(w, object, "kept", &p->kept);
 	json_put_list(w, object, "dropped", &p->dropped);
 	json_put_bool(w, object, "blocked", p->blocked);

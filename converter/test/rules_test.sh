@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# Each rule on guests that it has to see, and on guests that look alike and that it has to leave alone: what it says and
+# changes in a dry run of the real program is compared with what the case expects. rules/README.md has the form of a case.
+# Whole plans for guests that look like old distributions stand in distributions/.
+#
+# rules_test.sh [--accept] [CASE...]: only these directories; --accept writes the plans as they are now into them, to be
+# read with `git diff`.
+set -euo pipefail
+# shellcheck source=converter/test/support.sh
+. "$(dirname "${BASH_SOURCE[0]}")/support.sh"
+# shellcheck source=converter/test/small.sh
+. "$(dirname "${BASH_SOURCE[0]}")/small.sh"
+need cc cpio mke2fs jq
+
+here=$PV2HVM_SOURCE_DIR/converter/test
+accept=no cases=()
+while [ $# -gt 0 ]; do
+	case $1 in
+	--accept) accept=yes ;;
+	*) cases+=("$(realpath "$1")") ;;
+	esac
+	shift
+done
+whole=no
+if [ ${#cases[@]} = 0 ]; then
+	whole=yes
+	mapfile -t cases < <(find "$here"/rules/*/ "$here/distributions" -mindepth 1 -maxdepth 1 -type d | LC_ALL=C sort)
+fi
+
+small_guest "$work/guest"
+small_donor "$work/donor"
+
+# What stands in a report's plan, as text; $rule: of this rule only, "" for all
+# shellcheck disable=SC2016
+jq_plan='
+def ours: $rule == "" or .rule == $rule;
+(.findings[] | select(ours) | "\(if .blocks then "refused" else "finding" end) \(.rule) (\(.severity)): \(.evidence)\n  \(.text)\n  \(.advice)"),
+(if $rule == "" then "kernel: \(.plan.kernel)", "command line: \(.plan.cmdline)", "kept: \(.plan.kept | join(" "))",
+	"dropped: \(.plan.dropped | join(" "))" else
+	(.plan.parameters[] | select(ours) | "parameter: \(.word)"),
+	(if $rule == "param-pv" then "dropped: \(.plan.dropped | join(" "))" | select(. != "dropped: root=/dev/xvda1 ro") else empty end) end),
+(.plan.actions[] | select(ours) | "\(.kind) \(.path): \(.reason) (\(.rule))",
+	(if .target then "link to: \(.target)" else empty end), (.diff // empty))'
+
+# plan CASE RULE DIRECTORY: makes guest and donor in the directory, and the plan as text in DIRECTORY/plan
+plan() (
+	case=$1 rule=$2
+	cd "$3"
+	cp -a "$work/guest" "$work/donor" "$work/donor.initramfs" .
+	# What a case's setup may use and change
+	guest=$PWD/guest donor=$PWD/donor initramfs=$PWD/donor.initramfs
+	options=(--target "xen-hvm,nitro,kvm") image_options=() converted=no
+	pack_initramfs() { small_initramfs "$initramfs" "$donor/boot/initrd.img-$small_release"; }
+	for tree in guest donor; do
+		[ ! -d "$case/$tree" ] || cp -a "$case/$tree/." "$tree"
+	done
+	# shellcheck disable=SC1091
+	[ ! -f "$case/setup" ] || . "$case/setup"
+	small_image "$guest" guest.raw ${image_options[@]+"${image_options[@]}"}
+	[ "$converted" = no ] || "$PV2HVM" convert guest.raw --donor donor --in-place "${options[@]}" >converted.out
+	status=0
+	"$PV2HVM" convert -n guest.raw --donor donor --report plan.json "${options[@]}" >plan.txt 2>plan.err || status=$?
+	[ "$status" = 0 ] || [ "$status" = 3 ] || { cat plan.err; exit 1; }
+	jq -r --arg rule "$rule" "$jq_plan" plan.json | sed -E 's/GRUB 2\.[^ ]* for BIOS/GRUB for BIOS/' >plan
+)
+
+# A case a job, as many at once as there are processors
+number=0
+for case in "${cases[@]}"; do
+	case=${case%/}
+	rule=$(basename "$(dirname "$case")")
+	[ "$rule" != distributions ] || rule=''
+	number=$((number + 1))
+	mkdir "$work/$number"
+	while [ "$(jobs -r | wc -l)" -ge "$(nproc)" ]; do wait -n || :; done
+	(plan "$case" "$rule" "$work/$number" >"$work/$number/log" 2>&1 && : >"$work/$number/done") &
+done
+wait
+
+number=0
+for case in "${cases[@]}"; do
+	case=${case%/}
+	name=${case#"$here"/}
+	number=$((number + 1)) dir=$work/$number
+	if [ ! -e "$dir/done" ]; then
+		failed "$name: no plan"
+		tail -n 20 "$dir/log" | sed 's/^/    /'
+		continue
+	fi
+	case $(basename "$case") in
+	quiet*)
+		equal "$name: the rule leaves it alone" '' "$(cat "$dir/plan")" ;;
+	*)
+		[ "$accept" = no ] || cp "$dir/plan" "$case/expect"
+		check "$name" diff -u "$case/expect" "$dir/plan"
+		[ -s "$case/expect" ] || failed "$name: nothing is expected: is it a quiet one?" ;;
+	esac
+	rm -rf "$dir"
+done
+
+if [ "$whole" = yes ]; then
+	for rule in $("$PV2HVM" rules | awk '{ print $1 }'); do
+		for kind in fires quiet; do
+			if compgen -G "$here/rules/$rule/$kind*" >/dev/null; then
+				passed "$rule has a case '$kind'"
+			else
+				failed "$rule has no case rules/$rule/$kind-*"
+			fi
+		done
+	done
+fi
+finish
