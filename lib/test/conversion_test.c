@@ -17,20 +17,6 @@
 #define ALL (P2H_TARGET_XEN_HVM | P2H_TARGET_NITRO | P2H_TARGET_KVM)
 #define BUDGET (64u << 20)
 
-static int init_images(void **state)
-{
-	(void)state;
-	return !bootimage_possible() || bootimage_init() ? 0 : -1;
-}
-
-static int exit_images(void **state)
-{
-	(void)state;
-	if (bootimage_possible())
-		bootimage_exit();
-	return 0;
-}
-
 static void must(int rc, const struct p2h_error *err)
 {
 	if (rc)
@@ -328,5 +314,5 @@ int main(void)
 		cmocka_unit_test(test_hostile_donor), cmocka_unit_test(test_setuid_is_dropped),
 	};
 
-	return cmocka_run_group_tests(tests, init_images, exit_images);
+	return cmocka_run_group_tests(tests, bootimage_setup, bootimage_teardown);
 }

@@ -29,37 +29,25 @@
 #define SANITIZED 0
 #endif
 
-static void save(struct disk *d, const char *name)
-{
-	char *data = malloc(d->size);
-
-	assert_non_null(data);
-	assert_ok(disk_read(d, data, 0, d->size, E));
-	scratch_file(name, data, d->size);
-	free(data);
-}
-
 /* guest.raw does not boot yet; donor.raw does. Both are a file system on the whole disk, as debugfs wants it. */
 static int setup(void **state)
 {
 	struct guest *g = NULL;
 	struct disk *d;
 
-	if (scratch_setup(state))
+	if (scratch_setup(state) || bootimage_setup(state))
 		return -1;
 	if (!bootimage_possible())
 		return 0;
-	if (!bootimage_init())
-		return -1;
 	d = bootimage_open(true);
 	assert_non_null(d);
-	save(d, "donor.raw");
+	scratch_disk(d, "donor.raw");
 	assert_ok(disk_zero(d, 0, 512, E));
 	assert_ok(guest_open(d, -1, GUEST_WRITE, NOW, &g, E));
 	assert_ok(fs_unlink(g->fs, BOOTIMAGE_KERNEL, E));
 	assert_ok(fs_unlink(g->fs, "/boot/grub/grub.cfg", E));
 	assert_ok(guest_close(g, E));
-	save(d, "guest.raw");
+	scratch_disk(d, "guest.raw");
 	disk_close(d);
 	scratch_file("empty", "", 0);
 	return 0;
@@ -67,8 +55,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	if (bootimage_possible())
-		bootimage_exit();
+	bootimage_teardown(state);
 	return scratch_teardown(state);
 }
 

@@ -17,20 +17,6 @@
 #define NOW 1700000000
 #define MIB (1024 * 1024ull)
 
-static int init_images(void **state)
-{
-	(void)state;
-	return !bootimage_possible() || bootimage_init() ? 0 : -1;
-}
-
-static int exit_images(void **state)
-{
-	(void)state;
-	if (bootimage_possible())
-		bootimage_exit();
-	return 0;
-}
-
 static void must(int rc, const struct p2h_error *err)
 {
 	if (rc)
@@ -253,5 +239,5 @@ int main(void)
 		cmocka_unit_test(test_free_ranges),
 	};
 
-	return cmocka_run_group_tests(tests, init_images, exit_images);
+	return cmocka_run_group_tests(tests, bootimage_setup, bootimage_teardown);
 }

@@ -20,17 +20,6 @@
 
 #define NOW 1700000000
 
-/* A RAM disk's bytes as a file of the scratch directory. */
-static void save(struct disk *d, const char *name)
-{
-	char *data = malloc(d->size);
-
-	assert_non_null(data);
-	assert_ok(disk_read(d, data, 0, d->size, E));
-	scratch_file(name, data, d->size);
-	free(data);
-}
-
 /* guest.raw: flat, without boot code, fstab by kernel name; donor.raw: partitioned, boots. */
 static int setup(void **state)
 {
@@ -38,15 +27,13 @@ static int setup(void **state)
 	struct disk *d;
 	const char fstab[] = "/dev/xvda1 / ext4 defaults 1 1\n";
 
-	if (scratch_setup(state))
+	if (scratch_setup(state) || bootimage_setup(state))
 		return -1;
 	if (!bootimage_possible())
 		return 0;
-	if (!bootimage_init())
-		return -1;
 	d = bootimage_open(false);
 	assert_non_null(d);
-	save(d, "donor.raw");
+	scratch_disk(d, "donor.raw");
 	disk_close(d);
 	d = bootimage_open(true);
 	assert_non_null(d);
@@ -56,15 +43,14 @@ static int setup(void **state)
 	assert_ok(fs_unlink(g->fs, BOOTIMAGE_KERNEL, E));
 	assert_ok(fs_unlink(g->fs, "/boot/grub/grub.cfg", E));
 	assert_ok(guest_close(g, E));
-	save(d, "guest.raw");
+	scratch_disk(d, "guest.raw");
 	disk_close(d);
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	if (bootimage_possible())
-		bootimage_exit();
+	bootimage_teardown(state);
 	return scratch_teardown(state);
 }
 

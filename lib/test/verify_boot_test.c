@@ -286,5 +286,5 @@ int main(void)
 		cmocka_unit_test(test_boot_path),
 	};
 
-	return cmocka_run_group_tests(tests, verify_check_init, verify_check_exit);
+	return cmocka_run_group_tests(tests, bootimage_setup, bootimage_teardown);
 }

@@ -55,13 +55,6 @@ static void judge_members(struct judgement *j, const struct strlist *members)
 	}
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-	size_t a = strlen(text), b = strlen(end);
-
-	return a >= b && !strcmp(text + a - b, end);
-}
-
 /* Does the text have a line that is no comment? */
 static bool says_something(const char *text)
 {
@@ -94,9 +87,9 @@ static void judge_conf(struct judgement *j, const char *name, const char *text)
 {
 	static const char *const parts[] = {"rd.luks.uuid=", "rd.lvm.lv=", "rd.md.uuid="};
 
-	if (ends_with(name, "resume"))
+	if (text_ends_with(name, "resume"))
 		judge_resume(j, name, text);
-	if (ends_with(name, "crypttab") && says_something(text))
+	if (text_ends_with(name, "crypttab") && says_something(text))
 		judge(j, VERIFY_WARN, "%s in the initramfs names encrypted devices", name);
 	for (size_t i = 0; i < sizeof parts / sizeof *parts && strstr(name, "cmdline.d"); i++)
 		if (strstr(text, parts[i]))

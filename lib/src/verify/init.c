@@ -12,18 +12,11 @@
 #define NEEDED_LIMIT 64u
 #define LIBRARY_BYTES_LIMIT (512u << 20) /* of all libraries that are looked into */
 
-static bool ends_with(const char *text, const char *end)
-{
-	size_t a = strlen(text), b = strlen(end);
-
-	return a >= b && !strcmp(text + a - b, end);
-}
-
 static enum init_kind kind_of(struct verify *v, const char *real)
 {
-	if (ends_with(real, "/systemd"))
+	if (text_ends_with(real, "/systemd"))
 		return INIT_SYSTEMD;
-	if (ends_with(real, "/busybox") || ends_with(real, "/busybox.static"))
+	if (text_ends_with(real, "/busybox") || text_ends_with(real, "/busybox.static"))
 		return INIT_BUSYBOX;
 	if (fs_exists(v->guest->fs, "/sbin/initctl") && fs_is_dir(v->guest->fs, "/etc/init"))
 		return INIT_UPSTART;

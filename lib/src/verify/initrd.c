@@ -34,19 +34,12 @@ static void add_all(struct strlist *to, const struct strlist *from)
 	to->failed |= from->failed;
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-	size_t a = strlen(text), b = strlen(end);
-
-	return a >= b && !strcmp(text + a - b, end);
-}
-
 /* What udev's rule files mean for the names of network interfaces, when the card's driver is loaded here. */
 static bool renames_net(const struct initramfs *i)
 {
 	for (size_t k = 0; k < i->members.len; k++)
-		if (ends_with(i->members.item[k], "/80-net-setup-link.rules") ||
-		    ends_with(i->members.item[k], "/80-net-name-slot.rules"))
+		if (text_ends_with(i->members.item[k], "/80-net-setup-link.rules") ||
+		    text_ends_with(i->members.item[k], "/80-net-name-slot.rules"))
 			return true;
 	return false;
 }

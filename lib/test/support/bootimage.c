@@ -387,7 +387,7 @@ static bool populate(struct disk *d, uint64_t off)
 	return (fs_close(fs, &e) == 0 || fail("file system", &e)) && ok;
 }
 
-bool bootimage_init(void)
+static bool make_images(void)
 {
 	CLEANUP_FREE char *empty = malloc(BOOTIMAGE_FS);
 	const char *tmp = getenv("TMPDIR");
@@ -414,19 +414,30 @@ bool bootimage_init(void)
 	       disk_read(part, made.part, 0, BOOTIMAGE_PART + BOOTIMAGE_FS, &e) == 0;
 }
 
-void bootimage_exit(void)
+int bootimage_teardown(void **state)
 {
 	static const char *const files[] = {"early.cfg", "core.img", "fs"};
 	char path[96];
 
-	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+	(void)state;
+	for (size_t i = 0; *made.dir && i < sizeof files / sizeof *files; i++) {
 		snprintf(path, sizeof path, "%s/%s", made.dir, files[i]);
 		unlink(path);
 	}
-	rmdir(made.dir);
+	if (*made.dir)
+		rmdir(made.dir);
 	free(made.part);
 	free(made.flat);
 	made.part = made.flat = NULL;
+	return 0;
+}
+
+int bootimage_setup(void **state)
+{
+	if (!bootimage_possible() || make_images())
+		return 0;
+	bootimage_teardown(state); /* cmocka does not tear down what was not set up */
+	return -1;
 }
 
 struct disk *bootimage_open(bool flat)

@@ -20,9 +20,9 @@
 /* Are the programs there that make such images? */
 bool bootimage_possible(void);
 
-/* false in a test's group setup: something failed, with the reason on stderr. */
-bool bootimage_init(void);
-void bootimage_exit(void);
+/* A test group's setup and teardown for cmocka; without those programs they do nothing. The setup says on stderr what failed. */
+int bootimage_setup(void **state);
+int bootimage_teardown(void **state);
 
 /* A copy in RAM; the caller closes it. flat: the file system starts at sector 0, core in inode 5. NULL: failed. */
 struct disk *bootimage_open(bool flat);

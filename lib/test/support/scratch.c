@@ -66,6 +66,16 @@ void scratch_file(const char *name, const void *data, size_t len)
 	close(fd);
 }
 
+void scratch_disk(struct disk *d, const char *name)
+{
+	char *data = malloc(d->size);
+
+	assert_non_null(data);
+	assert_ok(disk_read(d, data, 0, d->size, E));
+	scratch_file(name, data, d->size);
+	free(data);
+}
+
 void *scratch_read(const char *name, size_t *ret_len)
 {
 	int fd = open(scratch_path(name), O_RDONLY);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/error.h"
+#include "disk/disk.h"
 
 /* Makes the directory / removes it with all it holds: as cmocka's group or test fixtures. */
 int scratch_setup(void **state);
@@ -19,6 +20,7 @@ int scratch_teardown(void **state);
 /* "<directory>/<name>"; the text lives until the same name's 16th successor is asked for. */
 const char *scratch_path(const char *name);
 void scratch_file(const char *name, const void *data, size_t len);
+void scratch_disk(struct disk *d, const char *name); /* all that it holds, as a file */
 void *scratch_read(const char *name, size_t *ret_len); /* to be freed */
 bool scratch_exists(const char *name);
 int scratch_count(void); /* entries of the directory */

@@ -14,23 +14,6 @@
 
 const struct fs_meta verify_meta = {.mode = 0755};
 
-int verify_check_init(void **state)
-{
-	(void)state;
-	if (!bootimage_possible() || bootimage_init())
-		return 0;
-	bootimage_exit(); /* cmocka does not tear down what was not set up */
-	return -1;
-}
-
-int verify_check_exit(void **state)
-{
-	(void)state;
-	if (bootimage_possible())
-		bootimage_exit();
-	return 0;
-}
-
 void verify_check_tools(void)
 {
 	if (!bootimage_possible()) {

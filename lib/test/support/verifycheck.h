@@ -20,9 +20,6 @@ struct verify_row {
 	bool flat;
 };
 
-/* Group setup and teardown; a test calls verify_check_tools first, which skips it where the tools are absent. */
-int verify_check_init(void **state);
-int verify_check_exit(void **state);
 void verify_check_tools(void);
 
 /* Fails the test, with the whole report, for each row that is not judged as it says. */
