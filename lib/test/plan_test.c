@@ -23,6 +23,12 @@ struct fixture {
 	uint8_t boot_img[512], core[1024];
 };
 
+static void set_config(struct fixture *x, const char *text)
+{
+	x->facts.donor.config = text;
+	x->facts.donor.config_len = strlen(text);
+}
+
 static void fixture_init(struct fixture *x)
 {
 	struct facts *f = &x->facts;
@@ -59,7 +65,7 @@ static void fixture_init(struct fixture *x)
 	f->donor.initramfs_read = true;
 	f->donor.initramfs_error = "";
 	f->donor.initramfs_kind = "initramfs-tools";
-	f->donor.config_ia32 = 'y';
+	set_config(x, "CONFIG_IA32_EMULATION=y\n");
 	f->host = (struct facts_host){.grub_version = "2.06", .platform_dir = "/usr/lib/grub/i386-pc", .platform_blocks = 10,
 				      .boot_img = x->boot_img, .core = x->core, .core_len = sizeof(x->core)};
 }
@@ -375,7 +381,7 @@ static void test_boot_apart(void **state)
 
 static void no_kernel(struct fixture *x) { x->facts.donor.chosen = (struct facts_kernel){.release = "", .why_not = "the donor has no kernel"}; }
 static void old_width(struct fixture *x) { x->facts.donor.chosen.is_64bit = false; }
-static void no_ia32(struct fixture *x) { x->facts.bits = 32; x->facts.donor.config_ia32 = 'n'; }
+static void no_ia32(struct fixture *x) { x->facts.bits = 32; set_config(x, "# CONFIG_IA32_EMULATION is not set\n"); }
 static void no_nvme(struct fixture *x) { strlist_add(&x->facts.donor.missing[1], "nvme"); }
 static void no_initramfs(struct fixture *x) { x->facts.donor.initramfs_read = false; x->facts.donor.initramfs_error = "truncated"; }
 static void no_space(struct fixture *x) { x->facts.space.blocks_free = 500; }

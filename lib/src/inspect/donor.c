@@ -173,9 +173,15 @@ static void read_config(struct guest *donor, struct facts *f)
 {
 	CLEANUP(buf_done) struct buf config = {0};
 
-	f->donor.config_ia32 = '?';
-	if (*f->donor.chosen.config && !fs_read(donor->fs, f->donor.chosen.config, MAX_CONFIG, &config, NULL))
-		f->donor.config_ia32 = kconfig_get(config.data, config.len, "IA32_EMULATION");
+	if (!*f->donor.chosen.config || fs_read(donor->fs, f->donor.chosen.config, MAX_CONFIG, &config, NULL))
+		return;
+	f->donor.config = arena_memdup(&f->arena, config.data, config.len);
+	f->donor.config_len = config.len;
+}
+
+char donor_config(const struct facts_donor *d, const char *name)
+{
+	return d->config_len ? kconfig_get(d->config, d->config_len, name) : '?';
 }
 
 int read_donor(struct guest *guest, struct guest *donor, const char *kernel, struct facts *f, struct p2h_error *err)
@@ -185,7 +191,7 @@ int read_donor(struct guest *guest, struct guest *donor, const char *kernel, str
 	int rc = 0;
 
 	d->given = true;
-	d->initramfs_error = d->initramfs_kind = d->os_name = "";
+	d->initramfs_error = d->initramfs_kind = d->os_name = d->config = "";
 	d->from_guest = donor == guest;
 	if (d->from_guest)
 		d->kernels = f->kernels;

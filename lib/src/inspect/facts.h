@@ -61,7 +61,8 @@ struct facts_donor {
 	const char *initramfs_kind; /* "initramfs-tools", "dracut", ... */
 	struct initramfs initramfs; /* what it holds, where it was read */
 	struct strlist missing[3];  /* drivers that neither initramfs nor kernel has: by target xen-hvm, nitro, kvm */
-	char config_ia32;           /* kconfig_get(IA32_EMULATION), '?' without a config file */
+	const char *config;         /* chosen's configuration, a text; "" when it has none: ask with donor_config */
+	size_t config_len;
 };
 
 /* What GRUB 2 on this host gives, made for this guest. */
@@ -136,5 +137,7 @@ void facts_done(struct facts *f);
 
 const struct facts_file *facts_file(const struct facts *f, const char *path); /* NULL if absent */
 const char *init_name(enum init_kind kind);
+/* CONFIG_name of the chosen kernel: as kconfig_get, '?' when its configuration is not known. */
+char donor_config(const struct facts_donor *d, const char *name);
 
 #endif

@@ -1,5 +1,4 @@
 /* cmdline.c - the kernel command line: what the old one said, without what is for PV only */
-#include <ctype.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -131,16 +130,8 @@ void rule_param_pv(struct planner *p)
 
 void rule_nvme_timeout(struct planner *p)
 {
-	unsigned major = 0, minor = 0;
-
-	if (!has_target(p, P2H_TARGET_NITRO))
-		return;
-	for (const char *c = p->plan->kernel; isdigit((unsigned char)*c); c++)
-		major = major * 10 + (unsigned)(*c - '0');
-	if (strchr(p->plan->kernel, '.'))
-		for (const char *c = strchr(p->plan->kernel, '.') + 1; isdigit((unsigned char)*c); c++)
-			minor = minor * 10 + (unsigned)(*c - '0');
-	planner_cmdline(p, major > 4 || (major == 4 && minor >= 15) ? "nvme_core.io_timeout=4294967295" : "nvme_core.io_timeout=255");
+	if (has_target(p, P2H_TARGET_NITRO))
+		planner_cmdline(p, kernel_before(p, 4, 15) ? "nvme_core.io_timeout=255" : "nvme_core.io_timeout=4294967295");
 }
 
 static bool is_word(const char *text, const char *word)

@@ -36,7 +36,7 @@ void rule_arch(struct planner *p)
 	if (f->bits == 64 && !d->chosen.is_64bit)
 		planner_block(p, arena_printf(p->arena, "%s is a 64-bit program, kernel %s is 32-bit", f->init_path, d->chosen.release),
 			      "a 32-bit kernel cannot run a 64-bit guest", "choose a 64-bit (amd64) donor");
-	else if (f->bits == 32 && d->chosen.is_64bit && d->config_ia32 == 'n')
+	else if (f->bits == 32 && d->chosen.is_64bit && donor_config(d, "IA32_EMULATION") == 'n')
 		planner_block(p, arena_printf(p->arena, "%s: CONFIG_IA32_EMULATION is not set", d->chosen.config),
 			      "this 64-bit kernel cannot run the guest's 32-bit programs",
 			      "choose a donor whose kernel has IA32_EMULATION, or a 32-bit one");

@@ -2,6 +2,7 @@
 #include "plan/planner.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -159,6 +160,14 @@ void planner_cmdline(struct planner *p, const char *word)
 bool has_target(const struct planner *p, unsigned target)
 {
 	return (p->targets & target) != 0;
+}
+
+bool kernel_before(const struct planner *p, unsigned major, unsigned minor)
+{
+	unsigned have_major, have_minor;
+
+	return sscanf(p->plan->kernel, "%u.%u", &have_major, &have_minor) == 2 &&
+	       (have_major != major ? have_major < major : have_minor < minor);
 }
 
 static bool is_word_byte(char c)

@@ -33,6 +33,9 @@ void planner_cmdline(struct planner *p, const char *word);
 
 bool has_target(const struct planner *p, unsigned target);
 
+/* Is the kernel that is to boot older than major.minor? false if its release cannot be read. */
+bool kernel_before(const struct planner *p, unsigned major, unsigned minor);
+
 /* Does text hold `word` between bytes that are no letter, digit or '_'? */
 bool has_word(const char *text, size_t len, const char *word);
 
