@@ -33,6 +33,7 @@ small_donor "$work/donor"
 # What stands in a report's plan, as text; $rule: of this rule only, "" for all
 # shellcheck disable=SC2016
 jq_plan='
+select(.plan) | # a converted guest has none: there is nothing to do
 def ours: $rule == "" or .rule == $rule;
 (.findings[] | select(ours) | "\(if .blocks then "refused" else "finding" end) \(.rule) (\(.severity)): \(.evidence)\n  \(.text)\n  \(.advice)"),
 (if $rule == "" then "kernel: \(.plan.kernel)", "command line: \(.plan.cmdline)", "kept: \(.plan.kept | join(" "))",

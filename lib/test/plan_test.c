@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "plan/planner.h"
 
+#define DRIVERS "CONFIG_XEN_NETDEV_FRONTEND=y\nCONFIG_ENA_ETHERNET=y\nCONFIG_VIRTIO_NET=y\n"
 #define UUID "6b1c1c0e-55f1-4a86-9d0c-0d6f2c9b7a11"
 
 /* A whole-disk guest and a donor that fit each other; a test changes what it is about. */
@@ -65,7 +66,7 @@ static void fixture_init(struct fixture *x)
 	f->donor.initramfs_read = true;
 	f->donor.initramfs_error = "";
 	f->donor.initramfs_kind = "initramfs-tools";
-	set_config(x, "CONFIG_IA32_EMULATION=y\n");
+	set_config(x, DRIVERS "CONFIG_IA32_EMULATION=y\n");
 	f->host = (struct facts_host){.grub_version = "2.06", .platform_dir = "/usr/lib/grub/i386-pc", .platform_blocks = 10,
 				      .boot_img = x->boot_img, .core = x->core, .core_len = sizeof(x->core)};
 }
@@ -381,7 +382,7 @@ static void test_boot_apart(void **state)
 
 static void no_kernel(struct fixture *x) { x->facts.donor.chosen = (struct facts_kernel){.release = "", .why_not = "the donor has no kernel"}; }
 static void old_width(struct fixture *x) { x->facts.donor.chosen.is_64bit = false; }
-static void no_ia32(struct fixture *x) { x->facts.bits = 32; set_config(x, "# CONFIG_IA32_EMULATION is not set\n"); }
+static void no_ia32(struct fixture *x) { x->facts.bits = 32; set_config(x, DRIVERS "# CONFIG_IA32_EMULATION is not set\n"); }
 static void no_nvme(struct fixture *x) { strlist_add(&x->facts.donor.missing[1], "nvme"); }
 static void no_initramfs(struct fixture *x) { x->facts.donor.initramfs_read = false; x->facts.donor.initramfs_error = "truncated"; }
 static void no_space(struct fixture *x) { x->facts.space.blocks_free = 500; }

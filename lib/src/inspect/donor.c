@@ -214,6 +214,8 @@ int read_donor(struct guest *guest, struct guest *donor, const char *kernel, str
 	read_config(donor, f);
 	rc = count_trees(guest, donor, f, err);
 	if (!rc)
+		rc = read_offer(donor->fs, &d->chosen, f, err);
+	if (!rc)
 		rc = read_initramfs(donor, f, err);
 	return rc ? error_prefix(err, rc, "donor") : 0;
 }

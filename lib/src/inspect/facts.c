@@ -77,6 +77,8 @@ int facts_read(struct guest *guest, const char *source_name, struct guest *donor
 	if (!rc)
 		rc = read_system(guest->fs, &f, err);
 	if (!rc)
+		rc = read_services(guest->fs, &f, err);
+	if (!rc)
 		rc = read_kernels(guest->fs, &f.arena, &f.kernels, err);
 	if (!rc)
 		rc = read_bootloader(guest, &f, donor || own_kernel, err);
@@ -104,6 +106,8 @@ void facts_done(struct facts *f)
 	for (size_t i = 0; i < 3; i++)
 		strlist_done(&f->donor.missing[i]);
 	initramfs_done(&f->donor.initramfs);
+	strlist_done(&f->services);
+	offer_done(&f->offer);
 	arena_done(&f->arena);
 	*f = (struct facts){0};
 }

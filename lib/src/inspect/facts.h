@@ -8,6 +8,7 @@
 #define P2H_INSPECT_FACTS_H
 
 #include "base/arena.h"
+#include "inspect/facts_offer.h"
 #include "inspect/guest.h"
 #include "parse/initramfs.h"
 
@@ -123,7 +124,9 @@ struct facts {
 	struct facts_kernels kernels;
 	struct facts_boot boot;
 	bool can_shift;              /* in place: the source is a regular file whose file system has INSERT_RANGE */
+	struct strlist services;     /* what starts at boot: names of init scripts and of systemd's services, sorted */
 	struct facts_donor donor;
+	struct facts_offer offer;    /* of the donor's chosen kernel */
 	struct facts_host host;
 };
 
@@ -139,5 +142,10 @@ const struct facts_file *facts_file(const struct facts *f, const char *path); /*
 const char *init_name(enum init_kind kind);
 /* CONFIG_name of the chosen kernel: as kconfig_get, '?' when its configuration is not known. */
 char donor_config(const struct facts_donor *d, const char *name);
+
+/* UNKNOWN: it is no module, and neither modules.builtin nor a configuration says whether it is built in. */
+enum offer { OFFER_NO, OFFER_UNKNOWN, OFFER_MODULE, OFFER_BUILTIN };
+/* The chosen kernel's module, by name or alias; config: the option that builds it in, without "CONFIG_", or NULL. */
+enum offer donor_offers(const struct facts *f, const char *module, const char *config);
 
 #endif

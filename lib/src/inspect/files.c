@@ -27,6 +27,7 @@ static const char *const pattern[] = {
 	"/etc/os-release",
 	"/etc/securetty",
 	"/etc/sysconfig/network-scripts/ifcfg-*",
+	"/etc/sysconfig/network/ifcfg-*",
 	"/etc/systemd/network/*",
 	"/etc/systemd/system/*.wants/*getty*",
 	"/etc/udev/rules.d/*persistent-net*.rules",

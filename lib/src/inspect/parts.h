@@ -10,6 +10,12 @@ int read_files(struct fs *fs, struct facts *f, struct p2h_error *err);
 /* system.c: distribution, init, width of the userland. */
 int read_system(struct fs *fs, struct facts *f, struct p2h_error *err);
 
+/* services.c: what starts at boot. */
+int read_services(struct fs *fs, struct facts *f, struct p2h_error *err);
+
+/* offer.c: what a kernel offers. */
+int read_offer(struct fs *fs, const struct facts_kernel *k, struct facts *f, struct p2h_error *err);
+
 /* kernels.c: every kernel in /boot, newest first. */
 int read_kernels(struct fs *fs, struct arena *a, struct facts_kernels *ret, struct p2h_error *err);
 

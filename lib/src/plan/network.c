@@ -7,8 +7,8 @@
 
 static bool is_network_file(const char *path)
 {
-	static const char *const start[] = {"/etc/network/", "/etc/sysconfig/network-scripts/", "/etc/netplan/", "/etc/systemd/network/",
-					    "/etc/NetworkManager/"};
+	static const char *const start[] = {"/etc/network/", "/etc/sysconfig/network-scripts/", "/etc/sysconfig/network/", "/etc/netplan/",
+					    "/etc/systemd/network/", "/etc/NetworkManager/"};
 
 	for (size_t i = 0; i < sizeof(start) / sizeof(start[0]); i++)
 		if (!strncmp(path, start[i], strlen(start[i])))

@@ -66,6 +66,9 @@ void rule_securetty(struct planner *p);
 void rule_console_order(struct planner *p);
 void rule_ifnames(struct planner *p);          /* network.c */
 void rule_persistent_net(struct planner *p);
+void rule_ifcfg_hwaddr(struct planner *p);     /* netaddress.c */
+void rule_net_static(struct planner *p);
+void rule_net_driver(struct planner *p);       /* netdriver.c */
 void rule_param_pv(struct planner *p);         /* cmdline.c */
 void rule_nvme_timeout(struct planner *p);
 void rule_user_cmdline(struct planner *p);
