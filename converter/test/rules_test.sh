@@ -10,7 +10,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/support.sh"
 # shellcheck source=converter/test/small.sh
 . "$(dirname "${BASH_SOURCE[0]}")/small.sh"
-need cc cpio mke2fs jq
+need cc cpio mke2fs jq sfdisk mkswap debugfs
 
 here=$PV2HVM_SOURCE_DIR/converter/test
 accept=no cases=()
@@ -27,7 +27,9 @@ if [ ${#cases[@]} = 0 ]; then
 	mapfile -t cases < <(find "$here"/rules/*/ "$here/distributions" -mindepth 1 -maxdepth 1 -type d | LC_ALL=C sort)
 fi
 
-small_guest "$work/guest"
+# A distribution's tree begins with nothing, a rule's case with a small guest
+small_tree "$work/guest"
+small_guest "$work/guest.small"
 small_donor "$work/donor"
 
 # What stands in a report's plan, as text; $rule: of this rule only, "" for all
@@ -35,22 +37,26 @@ small_donor "$work/donor"
 jq_plan='
 select(.plan) | # a converted guest has none: there is nothing to do
 def ours: $rule == "" or .rule == $rule;
-(.findings[] | select(ours) | "\(if .blocks then "refused" else "finding" end) \(.rule) (\(.severity)): \(.evidence)\n  \(.text)\n  \(.advice)"),
-(if $rule == "" then "kernel: \(.plan.kernel)", "command line: \(.plan.cmdline)", "kept: \(.plan.kept | join(" "))",
-	"dropped: \(.plan.dropped | join(" "))" else
-	(.plan.parameters[] | select(ours) | "parameter: \(.word)"),
-	(if $rule == "param-pv" then "dropped: \(.plan.dropped | join(" "))" | select(. != "dropped: root=/dev/xvda1 ro") else empty end) end),
-(.plan.actions[] | select(ours) | "\(.kind) \(.path): \(.reason) (\(.rule))",
-	(if .target then "link to: \(.target)" else empty end), (.diff // empty))'
+((.findings // [])[] | select(ours) | "\(if .blocks then "refused" else "finding" end) \(.rule) (\(.severity)): \(.evidence)\n  \(.text)\n  \(.advice)"),
+(.plan | select(.) |
+(if $rule == "" then "kernel: \(.kernel)", "command line: \(.cmdline)", "kept: \(.kept | join(" "))", "dropped: \(.dropped | join(" "))" else
+	(.parameters[] | select(ours) | "parameter: \(.word)"),
+	(if $rule == "param-pv" or $rule == "user-cmdline" then "dropped: \(.dropped | join(" "))" |
+		select(. != "dropped: root=/dev/xvda1 ro" and . != "dropped: ") else empty end) end),
+(.actions[] | select(ours) | "\(.kind) \(.path): \(.reason)\(if .place then ", in \(.place)" else "" end) (\(.rule))",
+	(if .target then "link to: \(.target)" else empty end), (.diff // empty)))'
 
 # plan CASE RULE DIRECTORY: makes guest and donor in the directory, and the plan as text in DIRECTORY/plan
 plan() (
 	case=$1 rule=$2
 	cd "$3"
-	cp -a "$work/guest" "$work/donor" "$work/donor.initramfs" .
+	cp -a "$work/guest${rule:+.small}" guest
+	cp -a "$work/donor" "$work/donor.initramfs" .
 	# What a case's setup may use and change
 	guest=$PWD/guest donor=$PWD/donor initramfs=$PWD/donor.initramfs
-	options=(--target "xen-hvm,nitro,kvm") image_options=() converted=no
+	options=(--target "xen-hvm,nitro,kvm") image_options=() converted=no table=none partitions=()
+	image_made() { :; }
+	disk_made() { :; }
 	pack_initramfs() { small_initramfs "$initramfs" "$donor/boot/initrd.img-$small_release"; }
 	for tree in guest donor; do
 		[ ! -d "$case/$tree" ] || cp -a "$case/$tree/." "$tree"
@@ -58,11 +64,14 @@ plan() (
 	# shellcheck disable=SC1091
 	[ ! -f "$case/setup" ] || . "$case/setup"
 	small_image "$guest" guest.raw ${image_options[@]+"${image_options[@]}"}
+	image_made guest.raw
+	[ "$table" = none ] || small_disk guest.raw "$table" ${partitions[@]+"${partitions[@]}"}
+	disk_made guest.raw
 	[ "$converted" = no ] || "$PV2HVM" convert guest.raw --donor donor --in-place "${options[@]}" >converted.out
 	status=0
 	"$PV2HVM" convert -n guest.raw --donor donor --report plan.json "${options[@]}" >plan.txt 2>plan.err || status=$?
 	[ "$status" = 0 ] || [ "$status" = 3 ] || { cat plan.err; exit 1; }
-	jq -r --arg rule "$rule" "$jq_plan" plan.json | sed -E 's/GRUB 2\.[^ ]* for BIOS/GRUB for BIOS/' >plan
+	jq -r --arg rule "$rule" "$jq_plan" plan.json | sed -E -e 's/GRUB 2\.[^ ]* for BIOS/GRUB for BIOS/' -e 's/[0-9]+\/[0-9]+ (files|blocks)/N \1/g' >plan
 )
 
 # A case a job, as many at once as there are processors

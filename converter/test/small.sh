@@ -48,11 +48,53 @@ small_donor() {
 	small_initramfs "$tree.initramfs" "$tree/boot/initrd.img-$small_release"
 }
 
+# small_program FILE [TEXT...]: a static program that does nothing and has these texts in it; small_bits=32: for i386
+small_program() {
+	local file=$1 number=0 text
+	shift
+	mkdir -p "$(dirname "$file")"
+	{
+		printf 'void _start(void) { for (;;) ; }\n'
+		for text in "$@"; do printf 'const char text%d[] = "%s";\n' $((number++)) "$text"; done
+	} | cc ${small_bits:+"-m$small_bits"} -static -nostdlib -ffreestanding -x c - -o "$file"
+}
+
+# small_init TREE sysvinit|upstart|systemd|busybox: what tells one init from another
+small_init() {
+	case $2 in
+	sysvinit) small_program "$1/sbin/init" 'INIT: version %s booting' ;;
+	upstart) small_program "$1/sbin/init" upstart ;;
+	busybox) small_program "$1/bin/busybox" 'BusyBox v1.35.0' && ln -sfn ../bin/busybox "$1/sbin/init" ;;
+	systemd) small_program "$1/lib/systemd/systemd" && ln -sfn ../lib/systemd/systemd "$1/sbin/init" ;;
+	*) return 1 ;;
+	esac
+}
+
+# small_guest_kernel TREE RELEASE pvops|classic [INITRD]: a kernel of the guest's own; classic: a XenLinux one, which
+# boots paravirtual only
+small_guest_kernel() {
+	local tree=$1 release=$2 boot=$1/boot
+	small_kernel "$boot/vmlinuz-$release" "$release"
+	case $3 in
+	pvops) printf 'CONFIG_%s\n' PARAVIRT=y XEN=y X86_64=y ;;
+	classic) printf 'CONFIG_%s\n' X86_64=y X86_64_XEN=y XEN_UNPRIVILEGED_GUEST=y ;;
+	esac >"$boot/config-$release"
+	[ -z "${4-}" ] || printf 'not looked into\n' >"$boot/$4"
+	mkdir -p "$tree/lib/modules/$release"
+	: >"$tree/lib/modules/$release/modules.dep"
+}
+
+# small_tree TREE: what any guest has, and nothing that says which one it is
+small_tree() {
+	mkdir -p "$1"/{boot/grub,etc,sbin,bin,lib/modules,dev,proc,sys,tmp,var}
+}
+
 # small_guest TREE: a PV guest with sysvinit, its root on /dev/xvda1 and its console on hvc0
 small_guest() {
 	local tree=$1
-	mkdir -p "$tree"/{boot/grub,etc/network,sbin,bin,lib/modules,dev,proc,sys,tmp,var}
-	printf 'void _start(void) { for (;;) ; }\n' | cc -static -nostdlib -ffreestanding -x c - -o "$tree/sbin/init"
+	small_tree "$tree"
+	mkdir "$tree/etc/network"
+	small_init "$tree" sysvinit
 	printf 'ID=tiny\nPRETTY_NAME="Tiny guest"\n' >"$tree/etc/os-release"
 	printf '# by hand\n/dev/xvda1 / ext4 defaults 1 1\n' >"$tree/etc/fstab"
 	printf '1:2345:respawn:/sbin/getty 38400 hvc0\n' >"$tree/etc/inittab"
@@ -61,11 +103,50 @@ small_guest() {
 	printf 'default 0\ntitle old\nroot (hd0)\nkernel /boot/gone root=/dev/xvda1 ro console=hvc0\n' >"$tree/boot/grub/menu.lst"
 }
 
-# small_image TREE FILE [OPTION...]: a volume without a partition table, always with the same UUID
+# small_image TREE FILE [OPTION...]: a volume without a partition table, always with the same UUID; small_type=ext3: another type
 small_image() {
-	local tree=$1 image=$2
+	local tree=$1 image=$2 type=${small_type:-ext4}
+	local -a journal=(-J size=4)
 	shift 2
+	[ "$type" != ext2 ] || journal=()
 	truncate -s 48M "$image"
-	mke2fs -q -F -t ext4 -O ^metadata_csum,^64bit -J size=4 -U 5eed0000-0000-4000-8000-000000000001 \
+	mke2fs -q -F -t "$type" -O ^metadata_csum,^64bit ${journal[@]+"${journal[@]}"} -U 5eed0000-0000-4000-8000-000000000001 \
 		-E lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0 "$@" -d "$tree" "$image"
+}
+
+# small_disk FILE dos|gpt [swap|empty|bios|IMAGE...]: puts the file system in FILE into the first partition of a disk, and
+# the others behind it, each of 4 MiB or as large as the image; always with the same identifiers. The first partition
+# begins at $small_start (in sectors).
+small_disk() {
+	local file=$1 table=$2 root=$1.root at=${small_start:-2048} number=1 size part type
+	local script=$1.sfdisk linux=83 swap=82
+	local -a from=()
+	shift 2
+	[ "$table" = dos ] || linux=0FC63DAF-8483-4772-8E79-3D69D8477DE4 swap=0657FD6D-A4AB-43C4-84E5-0933C84B4F4F
+	mv "$file" "$root"
+	printf 'label: %s\nlabel-id: %s\n' "$table" "$([ "$table" = dos ] && echo 0x5eed0001 ||
+		echo 5EED0001-0000-4000-8000-000000000000)" >"$script"
+	for part in "$root" "$@"; do
+		size=8192 type=$linux
+		case $part in
+		swap) type=$swap ;;
+		empty) ;;
+		bios) type=21686148-6449-6E6F-744E-656564454649 ;;
+		*) size=$(($(stat -c %s "$part") / 512)) && from+=("$part $at") ;;
+		esac
+		[ "$part" != swap ] || from+=("swap $at")
+		printf 'start=%d, size=%d, type=%s%s\n' "$at" "$size" "$type" \
+			"$([ "$table" = dos ] || printf ', uuid=5EED0001-0000-4000-8000-0000000000%02X' "$number")" >>"$script"
+		at=$(((at + size + 2047) / 2048 * 2048)) number=$((number + 1))
+	done
+	truncate -s $((at * 512 + 1048576)) "$file"
+	sfdisk -q --no-reread --no-tell-kernel "$file" <"$script"
+	for part in "${from[@]}"; do
+		if [ "${part% *}" = swap ]; then
+			truncate -s 4M "$file.swap"
+			mkswap -q -U 5eed0000-0000-4000-8000-0000000000ff "$file.swap"
+			part="$file.swap ${part#* }"
+		fi
+		dd if="${part% *}" of="$file" bs=512 seek="${part##* }" conv=notrunc,sparse status=none
+	done
 }

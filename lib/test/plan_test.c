@@ -166,6 +166,13 @@ static const struct edit_row edit_row[] = {
 	 INIT_SYSTEMD, true},
 };
 
+/* What tells Ubuntu's upstart from Red Hat's */
+static void put_mountall(struct fixture *x)
+{
+	if (x->facts.init == INIT_UPSTART)
+		put_file(x, "/etc/init/mountall.conf", "exec mountall --daemon\n");
+}
+
 static void test_edits(void **state)
 {
 	(void)state;
@@ -181,6 +188,7 @@ static void test_edits(void **state)
 			put_file(&x, r->path, r->before);
 		else
 			put_file(&x, "/etc/init/hvc0.conf", "start on runlevel\nrespawn\nexec /sbin/getty -8 38400 hvc0\n");
+		put_mountall(&x);
 		make(&x);
 		a = action_on(&x, r->rule, r->path);
 		if (!r->after != !a || (a && strcmp(a->after, r->after)))
@@ -205,6 +213,7 @@ static void test_edits_are_stable(void **state)
 		x.facts.init = r->init;
 		x.facts.mount_knows_nofail = r->nofail;
 		put_file(&x, r->path, r->after);
+		put_mountall(&x);
 		make(&x);
 		if (action_on(&x, r->rule, NULL))
 			fail_msg("%s: a second conversion changes it again: %s", r->name, action_on(&x, r->rule, NULL)->after);

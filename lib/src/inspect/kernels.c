@@ -25,6 +25,14 @@ static const char *first_existing(struct fs *fs, struct arena *a, const char *co
 	return "";
 }
 
+/* SUSE: /boot/vmlinuz-xen -> vmlinuz-2.6.32.12-0.7-xen, which is listed under its own name. */
+static bool is_second_name(struct fs *fs, const char *path, const struct strlist *names)
+{
+	CLEANUP_FREE char *target = NULL;
+
+	return !fs_readlink(fs, path, &target, NULL) && strlist_has(names, target);
+}
+
 /* Kernels of classic Xen (XenLinux) and those built without any of the hardware a full virtual machine has. */
 static const char *pv_only(struct fs *fs, const struct facts_kernel *k)
 {
@@ -122,7 +130,7 @@ int read_kernels(struct fs *fs, struct arena *a, struct facts_kernels *ret, stru
 			buf_printf(&path, "/boot/%s", name);
 			if (path.failed)
 				return error_nomem(err);
-			if (fs_stat(fs, path.data, &st, NULL) || !S_ISREG(st.mode))
+			if (fs_stat(fs, path.data, &st, NULL) || !S_ISREG(st.mode) || is_second_name(fs, path.data, &names))
 				continue;
 			if (ret->len == MAX_KERNELS)
 				return error_set(err, P2H_UNSUPPORTED, "/boot: more than %d kernels", MAX_KERNELS);

@@ -22,6 +22,35 @@ static const char *assignment(struct facts *f, const struct facts_file *file, co
 	return value ? arena_strdup(&f->arena, value) : "";
 }
 
+/* Distributions from before os-release. Red Hat's lsb-release names no distribution; Debian's derivatives have a debian_version too. */
+static bool read_older_release(struct fs *fs, struct facts *f)
+{
+	static const struct {
+		const char *path, *id;
+	} old[] = {{"/etc/fedora-release", "fedora"}, {"/etc/redhat-release", "rhel"}, {"/etc/SuSE-release", "sles"},
+		   {"/etc/system-release", "amzn"}};
+	CLEANUP(buf_done) struct buf lsb = {0};
+
+	for (size_t i = 0; i < sizeof(old) / sizeof(old[0]); i++) {
+		CLEANUP(buf_done) struct buf text = {0};
+
+		if (fs_read(fs, old[i].path, 4096, &text, NULL) || !text.len)
+			continue;
+		text.data[strcspn(text.data, "\r\n")] = '\0';
+		f->os_name = arena_strdup(&f->arena, text.data);
+		f->os_id = old[i].id;
+		return true;
+	}
+	if (!fs_read(fs, "/etc/lsb-release", 4096, &lsb, NULL) && lsb.len) {
+		struct facts_file file = {.text = lsb.data, .len = lsb.len};
+
+		f->os_name = assignment(f, &file, "DISTRIB_DESCRIPTION");
+		f->os_version = assignment(f, &file, "DISTRIB_RELEASE");
+		f->os_id = assignment(f, &file, "DISTRIB_ID");
+	}
+	return f->os_name && *f->os_name;
+}
+
 static void read_distribution(struct fs *fs, struct facts *f)
 {
 	const struct facts_file *file = facts_file(f, "/etc/os-release");
@@ -34,11 +63,9 @@ static void read_distribution(struct fs *fs, struct facts *f)
 	f->os_name = assignment(f, file, "PRETTY_NAME");
 	if (f->os_name && *f->os_name)
 		return;
-	if (!fs_read(fs, "/etc/redhat-release", 4096, &text, NULL)) {
-		text.data[strcspn(text.data, "\r\n")] = '\0';
-		f->os_name = arena_strdup(&f->arena, text.data);
-		f->os_id = "rhel";
-	} else if (!fs_read(fs, "/etc/debian_version", 4096, &text, NULL)) {
+	if (read_older_release(fs, f))
+		return;
+	if (!fs_read(fs, "/etc/debian_version", 4096, &text, NULL)) {
 		text.data[strcspn(text.data, "\r\n")] = '\0';
 		f->os_name = arena_printf(&f->arena, "Debian %s", text.data);
 		f->os_id = "debian";

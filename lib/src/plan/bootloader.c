@@ -25,13 +25,19 @@ static void put_word(struct buf *out, const char *word, size_t len)
 	buf_puts(out, "'");
 }
 
+/* GRUB puts a word with blanks in double quotes by itself, and would escape those that are there for the kernel. */
 static void put_args(struct buf *out, const char *args)
 {
 	while (*args) {
-		size_t n = strcspn(args, " ");
+		CLEANUP(buf_done) struct buf word = {0};
+		size_t n = cmdline_word_len(args);
 
+		for (size_t i = 0; i < n; i++)
+			if (args[i] != '"')
+				buf_append(&word, args + i, 1);
 		buf_puts(out, " ");
-		put_word(out, args, n);
+		put_word(out, word.len ? word.data : "", word.len);
+		out->failed |= word.failed;
 		args += n + strspn(args + n, " ");
 	}
 }

@@ -1,4 +1,5 @@
 /* cmdline.c - the kernel command line: what the old one said, without what is for PV only */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -15,10 +16,10 @@ struct word {
 
 static const struct word drop[] = {
 	{"root=", false},         {"ro", false},         {"rw", false},           {"BOOT_IMAGE=", false},
-	{"initrd=", false},       {"console=hvc", false}, {"console=xvc", false}, {"console=tty0", false},
-	{"console=ttyS0", false}, {"xencons=", false},    {"acpi=off", false},     {"noapic", false},
+	{"initrd=", false},       {"console=hvc", false}, {"console=xvc", false},
+	{"xencons=", false},    {"acpi=off", false},     {"noapic", false},
 	{"nolapic", false},       {"swiotlb=", false},    {"resume=", false},      {"clocksource=xen", true},
-	{"independent_wallclock", false},
+	{"independent_wallclock", false}, {"independent_wallclock=", false},
 	{"xen_blkfront.sda_is_xvda=", false},
 };
 
@@ -94,6 +95,31 @@ static const char *old_cmdline(struct planner *p)
 	return found ? found : from_defaults(p);
 }
 
+size_t cmdline_word_len(const char *text)
+{
+	bool quoted = false;
+	size_t n = 0;
+
+	for (; text[n] && (quoted || (text[n] != ' ' && text[n] != '\t')); n++)
+		if (text[n] == '"')
+			quoted = !quoted;
+	return n;
+}
+
+static void split_words(struct strlist *l, const char *text)
+{
+	for (;;) {
+		size_t n;
+
+		text += strspn(text, " \t");
+		n = cmdline_word_len(text);
+		if (!n)
+			return;
+		strlist_addf(l, "%.*s", (int)n, text);
+		text += n;
+	}
+}
+
 /* Our own words in an old grub.cfg are made anew: kept, they would stand twice. */
 static bool is_ours(const char *text)
 {
@@ -113,7 +139,7 @@ void rule_param_pv(struct planner *p)
 	if (!old)
 		return;
 	p->plan->cmdline_before = old;
-	strlist_split(&words, old, " \t");
+	split_words(&words, old);
 	for (size_t i = 0; i < words.len; i++) {
 		const char *w = words.item[i];
 
@@ -149,6 +175,18 @@ static void remove_word(struct plan *plan, const char *word)
 		if (!is_word(plan->word[i].text, word))
 			plan->word[to++] = plan->word[i];
 	plan->words = to;
+	to = 0;
+	for (size_t i = 0; i < plan->kept.len; i++) {
+		char *old = plan->kept.item[i];
+
+		if (is_word(old, word)) {
+			strlist_add(&plan->dropped, old);
+			free(old);
+		} else {
+			plan->kept.item[to++] = old;
+		}
+	}
+	plan->kept.len = to;
 }
 
 static bool has_parameter(const struct plan *plan, const char *word)

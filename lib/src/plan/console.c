@@ -47,14 +47,27 @@ static void replace_word(struct buf *out, const char *text, size_t len, const ch
 	}
 }
 
+/* Do these know -L? mgetty, fgetty and others of the name do not. */
+static bool is_getty(const char *word, size_t len)
+{
+	static const char *const name[] = {"getty", "agetty", "smart_agetty"};
+	const char *slash = memrchr(word, '/', len), *base = slash ? slash + 1 : word;
+	size_t n = len - (size_t)(base - word);
+
+	for (size_t i = 0; i < 3; i++)
+		if (strlen(name[i]) == n && !strncmp(base, name[i], n))
+			return true;
+	return false;
+}
+
 /*
  * A getty's command for a serial line: the terminal, 115200 baud like the kernel's console, and -L (no modem) for getty and agetty, which would
- * wait for a carrier. mingetty cannot serve a serial line: agetty takes its place.
+ * wait for a carrier. mingetty cannot serve a serial line: agetty takes its place, without mingetty's options.
  */
 static void serial_command(struct buf *out, const char *command, size_t len, const char *from)
 {
 	CLEANUP(buf_done) struct buf renamed = {0};
-	bool local = has_word(command, len, "-L");
+	bool local = has_word(command, len, "-L"), mini = false;
 	const char *p, *end;
 
 	replace_word(&renamed, command, len, from, "ttyS0");
@@ -65,14 +78,19 @@ static void serial_command(struct buf *out, const char *command, size_t len, con
 	for (p = renamed.data, end = p + renamed.len; p < end;) {
 		size_t n = strcspn(p, " \t"), gap = strspn(p + n, " \t");
 
+		if (mini && !has_word(p, n, "ttyS0")) {
+			p += n + gap;
+			continue;
+		}
 		if (is_speed(p, n)) {
 			buf_puts(out, "115200");
 		} else if (n >= 8 && !strncmp(p + n - 8, "mingetty", 8)) {
 			buf_append(out, p, n - 8);
 			buf_puts(out, "agetty -L 115200");
+			mini = true;
 		} else {
 			buf_append(out, p, n);
-			if (!local && n >= 5 && !strncmp(p + n - 5, "getty", 5))
+			if (!local && is_getty(p, n))
 				buf_puts(out, " -L");
 		}
 		buf_append(out, p + n, gap);
@@ -173,7 +191,7 @@ void rule_getty_inittab(struct planner *p)
 	}
 	while (next_line(text, len, &at, &l)) {
 		const struct inittab_entry *e = entry_of_line(&table, l.number);
-		const char *old = e ? pv_console(l.text, l.len) : NULL;
+		const char *old = e && strcmp(e->action, "off") ? pv_console(l.text, l.len) : NULL;
 
 		if (!old) {
 			buf_append(&out, l.text, l.whole);
@@ -201,7 +219,85 @@ void rule_getty_inittab(struct planner *p)
 	planner_write_buf(p, INITTAB, &out, 0644, "login on ttyS0 and tty1");
 }
 
-/* "/etc/init/hvc0.conf" and the like */
+/* A job a file: "/etc/init/hvc0.conf"; before upstart 0.6 "/etc/event.d/hvc0". */
+static bool is_job(const struct facts_file *file)
+{
+	return !strncmp(file->path, "/etc/init/", 10) || !strncmp(file->path, "/etc/event.d/", 13);
+}
+
+/* Is the word in a line that is no comment? `whole`: not as a part of another word. */
+static bool says(const struct facts_file *file, const char *word, bool whole)
+{
+	size_t at = 0;
+	struct line l = {0};
+
+	while (next_line(file->text, file->len, &at, &l)) {
+		const char *start = l.text;
+
+		while (start < l.text + l.len && isspace((unsigned char)*start))
+			start++;
+		if (start == l.text + l.len || *start == '#')
+			continue;
+		if (whole ? has_word(l.text, l.len, word) : memmem(l.text, l.len, word, strlen(word)) != NULL)
+			return true;
+	}
+	return false;
+}
+
+static bool serves(const struct facts_file *file, const char *tty)
+{
+	return is_job(file) && says(file, "getty", false) && says(file, tty, true);
+}
+
+/* A job for ttyS0 beside the model, which serves another terminal. */
+static void add_serial_job(struct planner *p, const struct facts_file *model, const char *tty, const char *reason)
+{
+	CLEANUP(buf_done) struct buf job = {0};
+	const char *path = strncmp(model->path, "/etc/init/", 10) ? "/etc/event.d/ttyS0" : "/etc/init/ttyS0.conf";
+	size_t at = 0;
+	struct line l = {0};
+
+	while (next_line(model->text, model->len, &at, &l)) {
+		if (memmem(l.text, l.len, "exec", 4) && memmem(l.text, l.len, "getty", 5))
+			serial_command(&job, l.text, l.len, tty);
+		else
+			replace_word(&job, l.text, l.len, tty, "ttyS0");
+		buf_append(&job, l.text + l.len, l.whole - l.len);
+	}
+	planner_write_buf(p, path, &job, model->mode, reason);
+}
+
+/* Red Hat 6 starts a login on each of ACTIVE_CONSOLES; its job serial.conf sees to the last console= of the command line. */
+static void edit_active_consoles(struct planner *p)
+{
+	static const char path[] = "/etc/sysconfig/init", name[] = "ACTIVE_CONSOLES";
+	CLEANUP(buf_done) struct buf out = {0};
+	size_t len, at = 0;
+	struct line l = {0};
+	const char *text = planner_text(p, path, &len);
+
+	while (text && next_line(text, len, &at, &l)) {
+		CLEANUP(buf_done) struct buf without = {0}, line = {0};
+		CLEANUP_FREE char *value = assignment_get(l.text, l.len, name, NULL);
+
+		if (!value || !pv_console(value, strlen(value))) {
+			buf_append(&out, l.text, l.whole);
+			continue;
+		}
+		replace_word(&without, l.text, l.len, "/dev/hvc0", "");
+		replace_word(&line, without.failed ? "" : without.data, without.len, "/dev/xvc0", "");
+		free(value);
+		value = line.len ? assignment_get(line.data, line.len, name, NULL) : NULL;
+		if (value && value[strspn(value, " \t")])
+			buf_append(&out, line.data, line.len);
+		else
+			buf_printf(&out, "%s=/dev/tty[1-6]", name);
+		buf_append(&out, l.text + l.len, l.whole - l.len);
+	}
+	if (text)
+		planner_write_buf(p, path, &out, 0644, "no login on a console that does not exist any more");
+}
+
 void rule_getty_upstart(struct planner *p)
 {
 	const struct facts *f = p->facts;
@@ -210,40 +306,26 @@ void rule_getty_upstart(struct planner *p)
 
 	if (f->init != INIT_UPSTART)
 		return;
-	for (size_t i = 0; i < f->files; i++)
-		if (!strncmp(f->file[i].path, "/etc/init/", 10) && has_word(f->file[i].text, f->file[i].len, "ttyS0"))
-			serial = true;
+	edit_active_consoles(p);
 	for (size_t i = 0; i < f->files; i++) {
-		const struct facts_file *file = &f->file[i];
-		const char *old = !strncmp(file->path, "/etc/init/", 10) && memmem(file->text, file->len, "getty", 5)
-					  ? pv_console(file->text, file->len) : NULL;
-
-		if (!old)
-			continue;
-		if (!serial) {
-			CLEANUP(buf_done) struct buf job = {0};
-			size_t at = 0;
-			struct line l = {0};
-
-			while (next_line(file->text, file->len, &at, &l)) {
-				if (memmem(l.text, l.len, "exec", 4) && memmem(l.text, l.len, "getty", 5))
-					serial_command(&job, l.text, l.len, old);
-				else
-					replace_word(&job, l.text, l.len, old, "ttyS0");
-				buf_append(&job, l.text + l.len, l.whole - l.len);
-			}
-			planner_write_buf(p, "/etc/init/ttyS0.conf", &job, file->mode, "the job of the PV console, on ttyS0");
+		serial |= serves(&f->file[i], "ttyS0");
+		if (!model && serves(&f->file[i], "tty1"))
+			model = &f->file[i];
+	}
+	for (size_t i = 0; i < f->files; i++) {
+		for (size_t k = 0; k < 2; k++) {
+			if (!serves(&f->file[i], pv_tty[k]))
+				continue;
+			if (!serial)
+				add_serial_job(p, &f->file[i], pv_tty[k], "the job of the PV console, on ttyS0");
 			serial = true;
+			planner_remove(p, f->file[i].path, "its terminal does not exist any more");
 		}
-		planner_remove(p, file->path, "its terminal does not exist any more");
 	}
-	model = facts_file(f, "/etc/init/tty1.conf");
-	if (!serial && model) {
-		CLEANUP(buf_done) struct buf job = {0};
-
-		replace_word(&job, model->text, model->len, "tty1", "ttyS0");
-		planner_write_buf(p, "/etc/init/ttyS0.conf", &job, model->mode, "a login on ttyS0, after the model of tty1's");
-	}
+	if (!serial && model)
+		add_serial_job(p, model, "tty1", "a login on ttyS0, after the model of tty1's");
+	else if (!serial)
+		planner_tell(p, "/etc/init", "no job that could serve as a model for a login", "nobody can log in on the serial console");
 }
 
 void rule_getty_systemd(struct planner *p)
@@ -272,13 +354,18 @@ void rule_securetty(struct planner *p)
 	CLEANUP(buf_done) struct buf out = {0};
 	size_t len, at = 0;
 	struct line l = {0};
+	bool any = false;
 	const char *text = planner_text(p, "/etc/securetty", &len);
 
 	if (!text)
 		return;
-	while (next_line(text, len, &at, &l))
+	while (next_line(text, len, &at, &l)) {
 		if (l.len >= 5 && !strncmp(l.text, "ttyS0", 5) && (l.len == 5 || isspace((unsigned char)l.text[5])))
 			return;
+		any |= l.len && *l.text != '#';
+	}
+	if (!any)
+		return; /* root may log in nowhere: somebody's will */
 	buf_append(&out, text, len);
 	if (len && text[len - 1] != '\n')
 		buf_puts(&out, "\n");
@@ -286,8 +373,37 @@ void rule_securetty(struct planner *p)
 	planner_write_buf(p, "/etc/securetty", &out, 0644, "root may log in on ttyS0");
 }
 
+static bool is_console(const char *word, const char *tty)
+{
+	size_t n = strlen(tty);
+
+	return !strncmp(word, "console=", 8) && !strncmp(word + 8, tty, n) && (!word[8 + n] || word[8 + n] == ',');
+}
+
+/* What the old command line says of tty0 and ttyS0 is kept (a speed), behind its other words; ttyS0 comes last. */
 void rule_console_order(struct planner *p)
 {
-	planner_cmdline(p, "console=tty0");
-	planner_cmdline(p, "console=ttyS0,115200n8");
+	struct plan *plan = p->plan;
+	struct cmdline_word video = {NULL, NULL}, serial = video;
+	bool right = false;
+	size_t to = 0;
+
+	for (size_t i = 0; i < plan->words; i++) {
+		struct cmdline_word w = plan->word[i];
+
+		if (!strncmp(w.text, "console=", 8))
+			right = is_console(w.text, "ttyS0");
+		if (is_console(w.text, "tty0"))
+			video = w;
+		else if (is_console(w.text, "ttyS0"))
+			serial = w;
+		else
+			plan->word[to++] = w;
+	}
+	plan->words = to;
+	if (video.text || !right)
+		planner_cmdline(p, video.text ? video.text : "console=tty0");
+	planner_cmdline(p, serial.text ? serial.text : "console=ttyS0,115200n8");
+	for (; right && to < plan->words; to++)
+		plan->word[to].rule = serial.rule;
 }

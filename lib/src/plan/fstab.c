@@ -80,7 +80,8 @@ static bool is_pseudo(const struct fstab_entry *e)
 	for (size_t i = 0; i < sizeof(type) / sizeof(type[0]); i++)
 		if (!strcmp(e->text[FSTAB_TYPE], type[i]))
 			return true;
-	return !is_device(spec) || !strcmp(spec, "/dev/shm") || !strcmp(spec, "/dev/pts") || !strncmp(spec, "/dev/loop", 9);
+	/* Disks that come over the network are mounted apart, when it is there, and stop no boot. */
+	return !is_device(spec) || fstab_has_option(e->text[FSTAB_OPTIONS], "_netdev") || !strcmp(spec, "/dev/shm") || !strcmp(spec, "/dev/pts") || !strncmp(spec, "/dev/loop", 9);
 }
 
 /* A bare kernel name, which depends on the bus. */
@@ -138,21 +139,27 @@ void rule_fstab_here(struct planner *p)
 	view_write(p, &v, "devices in the image by UUID");
 }
 
+/* Ubuntu's upstart: it alone waits for each mount, and knows `nobootwait`. Red Hat's runs fsck and mount from a script, as sysvinit does. */
+static bool has_mountall(const struct planner *p)
+{
+	return p->facts->init == INIT_UPSTART && facts_file(p->facts, "/etc/init/mountall.conf");
+}
+
 /* The options without `nobootwait` (which only mountall knows), and with what makes the mount optional. */
 static const char *optional(struct planner *p, const char *options)
 {
 	CLEANUP(strlist_done) struct strlist words = {0};
 	CLEANUP(buf_done) struct buf text = {0};
-	enum init_kind init = p->facts->init;
+	bool mountall = has_mountall(p);
 	const char *add = "";
 
 	strlist_split(&words, options, ",");
 	for (size_t i = 0; i < words.len; i++)
-		if (init == INIT_UPSTART || strcmp(words.item[i], "nobootwait"))
+		if (mountall || strcmp(words.item[i], "nobootwait"))
 			buf_printf(&text, "%s%s", text.len ? "," : "", words.item[i]);
-	if (init == INIT_UPSTART) {
+	if (mountall) {
 		add = fstab_has_option(options, "nobootwait") ? "" : "nobootwait";
-	} else if (init == INIT_SYSTEMD) {
+	} else if (p->facts->init == INIT_SYSTEMD) {
 		if (!fstab_has_option(options, "nofail"))
 			add = fstab_has_option(options, "x-systemd.device-timeout") ? "nofail" : "nofail," WAIT;
 	} else if (!fstab_has_option(options, "nofail")) {
@@ -171,6 +178,8 @@ static const char *optional(struct planner *p, const char *options)
 
 void rule_fstab_missing(struct planner *p)
 {
+	/* These skip the check of a disk that is absent and optional; fsck -A of their time does not. */
+	bool any_pass = p->facts->init == INIT_SYSTEMD || has_mountall(p);
 	CLEANUP(view_done) struct view v = {0};
 
 	if (!view_open(p, &v))
@@ -178,6 +187,7 @@ void rule_fstab_missing(struct planner *p)
 	for (size_t i = 0; i < v.table.len; i++) {
 		const struct fstab_entry *e = &v.table.item[i];
 		const char *options = e->text[FSTAB_OPTIONS], *now;
+		bool same;
 
 		if (is_root(e) || is_pseudo(e) || fstab_has_option(options, "noauto") ||
 		    volumes_find(&p->facts->volumes, e->text[FSTAB_SPEC]))
@@ -185,7 +195,10 @@ void rule_fstab_missing(struct planner *p)
 		now = optional(p, options);
 		if (!now)
 			return;
-		if (strcmp(now, options))
+		same = !strcmp(now, options);
+		if (same && (any_pass || !strcmp(e->text[FSTAB_PASSNO], "0")))
+			continue; /* optional already */
+		if (!same)
 			change(p, &v, i, FSTAB_OPTIONS, now);
 		if (strcmp(e->text[FSTAB_PASSNO], "0"))
 			change(p, &v, i, FSTAB_PASSNO, "0");

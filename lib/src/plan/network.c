@@ -88,7 +88,8 @@ static bool binds_address(const struct line *l)
 		i++;
 	if (i == l->len || l->text[i] == '#')
 		return false;
-	return memmem(l->text, l->len, "NAME=", 5) &&
+	/* SUSE 10 has a program for it. */
+	return (memmem(l->text, l->len, "NAME=", 5) || memmem(l->text, l->len, "rename_netiface", 15)) &&
 	       (memmem(l->text, l->len, "ATTR{address}", 13) || memmem(l->text, l->len, "ATTRS{address}", 14) ||
 		memmem(l->text, l->len, "SYSFS{address}", 14));
 }

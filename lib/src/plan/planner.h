@@ -31,6 +31,9 @@ void planner_tell(struct planner *p, const char *evidence, const char *text, con
 /* Words for the kernel command line, in the order of the calls. */
 void planner_cmdline(struct planner *p, const char *word);
 
+/* Length of the first word of a command line, as the kernel takes it apart: a blank within double quotes belongs to its word. */
+size_t cmdline_word_len(const char *text);
+
 bool has_target(const struct planner *p, unsigned target);
 
 /* Is the kernel that is to boot older than major.minor? false if its release cannot be read. */
