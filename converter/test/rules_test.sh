@@ -46,7 +46,8 @@ def ours: $rule == "" or .rule == $rule;
 (.actions[] | select(ours) | "\(.kind) \(.path): \(.reason)\(if .place then ", in \(.place)" else "" end) (\(.rule))",
 	(if .target then "link to: \(.target)" else empty end), (.diff // empty)))'
 
-# plan CASE RULE DIRECTORY: makes guest and donor in the directory, and the plan as text in DIRECTORY/plan
+# plan CASE RULE DIRECTORY: makes guest and donor in the directory, and the plan as text in DIRECTORY/plan. A distribution
+# is converted, too: a second conversion has to find nothing to do.
 plan() (
 	case=$1 rule=$2
 	cd "$3"
@@ -71,7 +72,12 @@ plan() (
 	status=0
 	"$PV2HVM" convert -n guest.raw --donor donor --report plan.json "${options[@]}" >plan.txt 2>plan.err || status=$?
 	[ "$status" = 0 ] || [ "$status" = 3 ] || { cat plan.err; exit 1; }
-	jq -r --arg rule "$rule" "$jq_plan" plan.json | sed -E -e 's/GRUB 2\.[^ ]* for BIOS/GRUB for BIOS/' -e 's/[0-9]+\/[0-9]+ (files|blocks)/N \1/g' >plan
+	jq -r --arg rule "$rule" "$jq_plan" plan.json |
+		sed -E -e 's/GRUB 2\.[^ ]* for BIOS/GRUB for BIOS/' -e 's/[0-9]+\/[0-9]+ (files|blocks)/N \1/g' >plan
+	[ -z "$rule" ] && [ "$status" = 0 ] || return 0
+	"$PV2HVM" convert guest.raw --donor donor --in-place "${options[@]}" >converted.out
+	"$PV2HVM" convert -n guest.raw --donor donor --report again.json "${options[@]}" >again.txt
+	jq -r '(.plan.actions // [])[] | "a second conversion does it again: \(.kind) \(.path) (\(.rule))"' again.json >>plan
 )
 
 # A case a job, as many at once as there are processors
