@@ -7,11 +7,26 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void layout(const uint8_t *data, size_t size)
+{
+	struct elf_layout l;
+	struct elf_part names;
+
+	if (elf_layout_parse(data, size, size, &l, NULL))
+		return;
+	for (size_t i = 0; i < l.loads; i++)
+		if (l.load[i].off > size || l.load[i].len > size - l.load[i].off)
+			abort();
+	if (l.dynamic.len && elf_names(&l, data + l.dynamic.off, (size_t)l.dynamic.len, &names) && (names.off > size || names.len > size - names.off))
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	CLEANUP(elf_done) struct elf_facts e = {0};
 	struct p2h_error err;
 
+	layout(data, size);
 	if (elf_parse(data, size, &e, &err)) {
 		if (e.interp || e.soname || e.needed.len)
 			abort();

@@ -227,11 +227,50 @@ static void this_machine(void **state)
 	assert_in_range(libc.abi_min[0], 2, 6);
 }
 
+/* The names that a program needs, found by way of its layout and its dynamic section as large programs are looked into. */
+static void layout_of_this_machine(void **state)
+{
+	CLEANUP(buf_done) struct buf program = {0};
+	struct elf_layout l;
+	struct elf_part names;
+
+	(void)state;
+	if (!read_host_file("/bin/ls", &program))
+		skip();
+	assert_int_equal(elf_layout_parse(program.data, 4096, program.len, &l, NULL), 0);
+	assert_int_equal(l.bits, 64);
+	assert_true(l.has_interp);
+	assert_true(l.loads >= 2);
+	assert_true(elf_names(&l, program.data + l.dynamic.off, (size_t)l.dynamic.len, &names));
+	assert_non_null(memmem(program.data + names.off, (size_t)names.len, "\0malloc", 8));
+	assert_false(elf_names(&l, program.data + l.dynamic.off, 16, &names));
+	assert_int_equal(elf_layout_parse(program.data, 64, program.len, &l, NULL), P2H_CORRUPT);
+	assert_int_equal(elf_layout_parse("#!/bin/sh", 9, 9, &l, NULL), P2H_NOTFOUND);
+}
+
+static void layout_of_code(void **state)
+{
+	struct file64 f;
+	struct elf_layout l;
+
+	(void)state;
+	make64(&f);
+	f.segment[1].p_flags = PF_R | PF_X;
+	assert_int_equal(elf_layout_parse(&f, sizeof(f), sizeof(f), &l, NULL), 0);
+	assert_int_equal(l.loads, 1);
+	assert_true(l.load[0].code);
+	assert_int_equal(l.load[0].address, BASE);
+	f.segment[1].p_filesz = sizeof(f) + 1; /* outside the file: not to be read */
+	assert_int_equal(elf_layout_parse(&f, sizeof(f), sizeof(f), &l, NULL), 0);
+	assert_int_equal(l.loads, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(handmade_64bit), cmocka_unit_test(handmade_32bit),  cmocka_unit_test(broken),
 	    cmocka_unit_test(cut_anywhere),	  cmocka_unit_test(notes_of_others), cmocka_unit_test(this_machine),
+	    cmocka_unit_test(layout_of_this_machine), cmocka_unit_test(layout_of_code),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,6 +55,7 @@ static void fixture_init(struct fixture *x)
 	f->bits = 64;
 	f->file = x->file;
 	f->boot.sector0 = "no boot code";
+	f->abi = (struct facts_abi){.libc = "", .udevd = ""};
 	f->donor.given = true;
 	f->donor.name = "donor.raw";
 	f->donor.os_name = "Debian GNU/Linux 12 (bookworm)";
@@ -420,7 +421,7 @@ static const struct {
 } refuse_row[] = {
 	{"donor-kernel", no_kernel, "no kernel"},
 	{"arch", old_width, "64-bit guest"},
-	{"arch", no_ia32, "32-bit programs"},
+	{"ia32", no_ia32, "32-bit programs"},
 	{"initramfs-drivers", no_nvme, "target nitro needs nvme"},
 	{"initramfs-drivers", no_initramfs, "truncated"},
 	{"space", no_space, "MiB are needed"},

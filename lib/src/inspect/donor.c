@@ -184,6 +184,14 @@ char donor_config(const struct facts_donor *d, const char *name)
 	return d->config_len ? kconfig_get(d->config, d->config_len, name) : '?';
 }
 
+bool donor_config_off(const struct facts_donor *d, const char *name)
+{
+	char line[80];
+	int n = snprintf(line, sizeof(line), "# CONFIG_%s is not set\n", name);
+
+	return n > 0 && (size_t)n < sizeof(line) && d->config_len && memmem(d->config, d->config_len, line, (size_t)n) != NULL;
+}
+
 int read_donor(struct guest *guest, struct guest *donor, const char *kernel, struct facts *f, struct p2h_error *err)
 {
 	struct facts_donor *d = &f->donor;

@@ -8,6 +8,7 @@
 #define P2H_INSPECT_FACTS_H
 
 #include "base/arena.h"
+#include "inspect/facts_abi.h"
 #include "inspect/facts_offer.h"
 #include "inspect/guest.h"
 #include "parse/initramfs.h"
@@ -119,6 +120,7 @@ struct facts {
 	bool mount_knows_nofail;
 	unsigned bits;               /* of /sbin/init: 32, 64, 0 unknown */
 	bool has_udev;
+	struct facts_abi abi;
 	struct facts_file *file;     /* sorted by path */
 	size_t files;
 	struct facts_kernels kernels;
@@ -142,6 +144,8 @@ const struct facts_file *facts_file(const struct facts *f, const char *path); /*
 const char *init_name(enum init_kind kind);
 /* CONFIG_name of the chosen kernel: as kconfig_get, '?' when its configuration is not known. */
 char donor_config(const struct facts_donor *d, const char *name);
+/* Does it say "# CONFIG_name is not set"? An option that a kernel does not know, or no longer, is not mentioned at all. */
+bool donor_config_off(const struct facts_donor *d, const char *name);
 
 /* UNKNOWN: it is no module, and neither modules.builtin nor a configuration says whether it is built in. */
 enum offer { OFFER_NO, OFFER_UNKNOWN, OFFER_MODULE, OFFER_BUILTIN };

@@ -16,6 +16,7 @@ static const char *const pattern[] = {
 	"/boot/grub/menu.lst",
 	"/boot/grub2/grub.cfg",
 	"/etc/NetworkManager/system-connections/*",
+	"/etc/cgconfig.conf",
 	"/etc/default/grub",
 	"/etc/default/grub.d/*.cfg",
 	"/etc/event.d/*",

@@ -92,6 +92,24 @@ static unsigned systemd_version(struct fs *fs)
 	return version;
 }
 
+/* systemd greets with its version: "systemd 219 running in system mode", a distribution's own version behind a '-' or '.' in newer ones. */
+static unsigned systemd_in_program(const struct buf *program)
+{
+	static const char name[] = "systemd ", greeting[] = " running in ";
+	const char *at = program->data, *end = at + program->len;
+	unsigned version = 0;
+
+	while (at && !version && (at = memmem(at, (size_t)(end - at), name, sizeof(name) - 1))) {
+		size_t len;
+
+		at += sizeof(name) - 1;
+		len = strnlen(at, (size_t)(end - at));
+		if (memmem(at, len < 80 ? len : 80, greeting, sizeof(greeting) - 1) && sscanf(at, "%4u", &version) != 1)
+			version = 0;
+	}
+	return version;
+}
+
 static bool contains(const struct buf *data, const char *text)
 {
 	return data->len && memmem(data->data, data->len, text, strlen(text));
@@ -137,6 +155,8 @@ static int read_init(struct fs *fs, struct facts *f, struct p2h_error *err)
 			return rc;
 		f->init_path = arena_strdup(&f->arena, real);
 		f->init = kind_of_init(fs, real, &program);
+		if (f->init == INIT_SYSTEMD)
+			f->systemd_version = systemd_in_program(&program);
 		if (!elf_parse(program.data, program.len, &elf, NULL))
 			f->bits = elf.bits;
 		return 0;
@@ -159,7 +179,7 @@ int read_system(struct fs *fs, struct facts *f, struct p2h_error *err)
 	rc = read_init(fs, f, err);
 	if (rc)
 		return rc;
-	if (f->init == INIT_SYSTEMD)
+	if (f->init == INIT_SYSTEMD && !f->systemd_version)
 		f->systemd_version = systemd_version(fs);
 	f->mount_knows_nofail = program_knows(fs, mount_programs, "nofail");
 	f->has_udev = fs_is_dir(fs, "/etc/udev") || fs_is_dir(fs, "/lib/udev");

@@ -23,7 +23,7 @@ struct elf_file {
 };
 
 struct segment {
-	uint32_t type;
+	uint32_t type, flags;
 	uint64_t offset, address, size, align;
 };
 
@@ -60,11 +60,13 @@ static struct segment segment_at(const struct elf_file *f, size_t i)
 	struct segment s = {.type = le32_get(f->data + at)};
 
 	if (f->wide) {
+		s.flags = le32_get(f->data + at + offsetof(Elf64_Phdr, p_flags));
 		s.offset = le64_get(f->data + at + offsetof(Elf64_Phdr, p_offset));
 		s.address = le64_get(f->data + at + offsetof(Elf64_Phdr, p_vaddr));
 		s.size = le64_get(f->data + at + offsetof(Elf64_Phdr, p_filesz));
 		s.align = le64_get(f->data + at + offsetof(Elf64_Phdr, p_align));
 	} else {
+		s.flags = le32_get(f->data + at + offsetof(Elf32_Phdr, p_flags));
 		s.offset = le32_get(f->data + at + offsetof(Elf32_Phdr, p_offset));
 		s.address = le32_get(f->data + at + offsetof(Elf32_Phdr, p_vaddr));
 		s.size = le32_get(f->data + at + offsetof(Elf32_Phdr, p_filesz));
@@ -262,4 +264,60 @@ int elf_parse(const void *data, size_t len, struct elf_facts *ret, struct p2h_er
 	*ret = e;
 	e = (struct elf_facts){0};
 	return 0;
+}
+
+int elf_layout_parse(const void *head, size_t len, uint64_t size, struct elf_layout *ret, struct p2h_error *err)
+{
+	struct elf_layout l = {0};
+	struct elf_facts e = {0};
+	struct elf_file f = {.data = head, .len = len};
+	int code = read_header(&f, &e, err);
+
+	*ret = (struct elf_layout){0};
+	if (code)
+		return code;
+	l.bits = e.bits;
+	l.machine = e.machine;
+	l.type = e.type;
+	for (size_t i = 0; i < f.count; i++) {
+		struct segment s = segment_at(&f, i);
+		struct elf_part part = {s.offset, s.size, s.address, (s.flags & PF_X) != 0};
+
+		l.has_interp |= s.type == PT_INTERP;
+		if (!s.size || !range_ok(s.offset, s.size, size))
+			continue;
+		if (s.type == PT_DYNAMIC && !l.dynamic.len)
+			l.dynamic = part;
+		else if (s.type == PT_LOAD && l.loads < ELF_LOADS)
+			l.load[l.loads++] = part;
+	}
+	*ret = l;
+	return 0;
+}
+
+bool elf_names(const struct elf_layout *l, const void *dynamic, size_t len, struct elf_part *ret)
+{
+	struct elf_file f = {.data = dynamic, .len = len, .wide = l->bits == 64};
+	size_t word = f.wide ? 8 : 4;
+	uint64_t strings = 0, size = 0;
+
+	for (size_t pos = 0; pos + 2 * word <= len; pos += 2 * word) {
+		uint64_t tag = word_at(&f, pos), value = word_at(&f, pos + word);
+
+		if (tag == DT_NULL)
+			break;
+		if (tag == DT_STRTAB)
+			strings = value;
+		else if (tag == DT_STRSZ)
+			size = value;
+	}
+	for (size_t i = 0; i < l->loads && strings && size; i++) {
+		const struct elf_part *p = &l->load[i];
+
+		if (strings < p->address || !range_ok(strings - p->address, size, p->len))
+			continue;
+		*ret = (struct elf_part){p->off + (strings - p->address), size, strings, false};
+		return true;
+	}
+	return false;
 }

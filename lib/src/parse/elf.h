@@ -19,4 +19,25 @@ struct elf_facts {
 int elf_parse(const void *data, size_t len, struct elf_facts *ret, struct p2h_error *err);
 void elf_done(struct elf_facts *e);
 
+/* A stretch of the file and the address that it is loaded at. */
+struct elf_part {
+	uint64_t off, len, address;
+	bool code; /* may be executed */
+};
+#define ELF_LOADS 16
+
+/* What can be told of a program from its first bytes alone, however large it is. */
+struct elf_layout {
+	unsigned bits;
+	uint16_t machine, type;
+	bool has_interp;         /* the dynamic loader starts it */
+	struct elf_part load[ELF_LOADS]; /* the first ones that lie inside the file */
+	size_t loads;
+	struct elf_part dynamic; /* len 0: none */
+};
+/* head: the file's first bytes, with all program headers; size: of the whole file. Errors as elf_parse. */
+int elf_layout_parse(const void *head, size_t len, uint64_t size, struct elf_layout *ret, struct p2h_error *err);
+/* Where the names stand that the program's dynamic section (its bytes, perhaps cut short) needs; false if it does not say, or not inside the file. */
+bool elf_names(const struct elf_layout *l, const void *dynamic, size_t len, struct elf_part *ret);
+
 #endif

@@ -36,13 +36,19 @@ void rule_arch(struct planner *p)
 	if (f->bits == 64 && !d->chosen.is_64bit)
 		planner_block(p, arena_printf(p->arena, "%s is a 64-bit program, kernel %s is 32-bit", f->init_path, d->chosen.release),
 			      "a 32-bit kernel cannot run a 64-bit guest", "choose a 64-bit (amd64) donor");
-	else if (f->bits == 32 && d->chosen.is_64bit && donor_config(d, "IA32_EMULATION") == 'n')
-		planner_block(p, arena_printf(p->arena, "%s: CONFIG_IA32_EMULATION is not set", d->chosen.config),
-			      "this 64-bit kernel cannot run the guest's 32-bit programs",
-			      "choose a donor whose kernel has IA32_EMULATION, or a 32-bit one");
 	else if (!f->bits)
 		planner_tell(p, *f->init_path ? f->init_path : "/sbin/init", "init is no ELF program that could be read",
 			     "whether it runs on the new kernel cannot be told");
+}
+
+/* An EC2 kernel image (AKI), or kernel= in the configuration of a domU. */
+void rule_no_own_kernel(struct planner *p)
+{
+	const struct facts *f = p->facts;
+
+	if (!f->kernels.len)
+		planner_tell(p, "/boot", "the guest has no kernel of its own: it was started with one from outside",
+			     "it gets the donor's; its package manager does not know of it, so that later kernels have to be installed by hand");
 }
 
 void rule_initramfs_drivers(struct planner *p)

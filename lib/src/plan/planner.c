@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -155,6 +156,45 @@ void planner_cmdline(struct planner *p, const char *word)
 
 	if (w)
 		*w = (struct cmdline_word){arena_strdup(p->arena, word), p->rule->id};
+}
+
+const char *planner_cmdline_last(const struct planner *p, const char *name)
+{
+	for (size_t i = p->plan->words; i--;)
+		if (!strncmp(p->plan->word[i].text, name, strlen(name)))
+			return p->plan->word[i].text;
+	return NULL;
+}
+
+static void drop_kept(struct planner *p, const char *name, const char *word)
+{
+	struct strlist *kept = &p->plan->kept;
+	size_t to = 0;
+
+	for (size_t i = 0; i < kept->len; i++) {
+		if (strncmp(kept->item[i], name, strlen(name)) || !strcmp(kept->item[i], word)) {
+			kept->item[to++] = kept->item[i];
+			continue;
+		}
+		strlist_add(&p->plan->dropped, kept->item[i]);
+		free(kept->item[i]);
+	}
+	kept->len = to;
+}
+
+void planner_replace_cmdline(struct planner *p, const char *name, const char *word)
+{
+	char *copy = arena_strdup(p->arena, word); /* it may be one of those that go */
+	size_t to = 0;
+
+	if (!copy)
+		return;
+	for (size_t i = 0; i < p->plan->words; i++)
+		if (strncmp(p->plan->word[i].text, name, strlen(name)))
+			p->plan->word[to++] = p->plan->word[i];
+	p->plan->words = to;
+	drop_kept(p, name, copy);
+	planner_cmdline(p, copy);
 }
 
 bool has_target(const struct planner *p, unsigned target)

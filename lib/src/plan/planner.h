@@ -30,6 +30,10 @@ void planner_tell(struct planner *p, const char *evidence, const char *text, con
 
 /* Words for the kernel command line, in the order of the calls. */
 void planner_cmdline(struct planner *p, const char *word);
+/* The last word there that starts with name ("vsyscall="), or NULL. */
+const char *planner_cmdline_last(const struct planner *p, const char *name);
+/* Takes away every word that starts with name, and puts `word` there: what the old command line said of it counts as dropped if it differs. */
+void planner_replace_cmdline(struct planner *p, const char *name, const char *word);
 
 /* Length of the first word of a command line, as the kernel takes it apart: a blank within double quotes belongs to its word. */
 size_t cmdline_word_len(const char *text);
@@ -56,8 +60,16 @@ void rule_grub_features(struct planner *p);
 void rule_unmounted(struct planner *p);
 void rule_donor_kernel(struct planner *p);     /* kernel.c */
 void rule_arch(struct planner *p);
+void rule_no_own_kernel(struct planner *p);
 void rule_initramfs_drivers(struct planner *p);
 void rule_kernel_pv_only(struct planner *p);
+void rule_abi_tag(struct planner *p);          /* abi.c */
+void rule_ia32(struct planner *p);
+void rule_vsyscall(struct planner *p);
+void rule_systemd_min(struct planner *p);      /* init.c */
+void rule_cgroup_v1(struct planner *p);
+void rule_cgroup_dracut(struct planner *p);
+void rule_udev_sysfs(struct planner *p);
 void rule_layout(struct planner *p);           /* layout.c */
 void rule_fstab_root(struct planner *p);       /* fstab.c */
 void rule_fstab_here(struct planner *p);

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Rules whose need shows only in a boot: the same guest converted with --skip RULE fails in the way that the rule is there
+# for, and converted with the rule does not.
+#
+# rules_boot_test.sh [--all | RULE...]: without arguments only the rules in `quick`, which take less than a minute each.
+# A rule is a function boot_RULE (with '_' for '-') below.
+set -euo pipefail
+# shellcheck source=support.sh
+. "$(dirname "${BASH_SOURCE[0]}")/support.sh"
+need qemu-system-x86_64 qemu-img mmdebstrap debugfs
+
+quick=(vsyscall)
+
+# put IMAGE FILE PATH MODE: a file into a guest's file system, in place of one that is there
+put() {
+	printf 'rm %s\nwrite %s %s\nset_inode_field %s mode 0%o\nset_inode_field %s uid 0\nset_inode_field %s gid 0\n' \
+		"$3" "$2" "$3" "$3" $((0100000 | 0$4)) "$3" "$3" | debugfs -w -f - "$1" >/dev/null 2>&1
+}
+
+# take IMAGE PATH FILE
+take() { debugfs -R "dump $2 $3" "$1" >/dev/null 2>&1; }
+
+# copy SAMPLE FILE: a sample guest of one's own, to be changed
+copy() {
+	local from
+	from=$(sample "$1")
+	cp --sparse=always "$from" "$2"
+}
+
+# with_and_without RULE GUEST DONOR FAILS WORKS [BOOT-OPTION...]: boots the guest converted with --skip RULE, which has to say FAILS on
+# its console, and converted with the rule, which has to say WORKS; both are extended regular expressions for a line
+with_and_without() {
+	local rule=$1 guest=$2 donor=$3 fails=$4 works=$5
+	shift 5
+	check "$rule: converts without the rule" "$PV2HVM" convert "$guest" --donor "$donor" -o "$work/$rule-without.qcow2" \
+		--target xen-hvm,nitro,kvm --skip "$rule"
+	check "$rule: fails without the rule" boot "$work/$rule-without.qcow2" --timeout 600 --expect "$fails" "$@"
+	check "$rule: converts with the rule" "$PV2HVM" convert "$guest" --donor "$donor" -o "$work/$rule-with.qcow2" \
+		--target xen-hvm,nitro,kvm
+	check "$rule: works with the rule" boot "$work/$rule-with.qcow2" --timeout 600 --expect "$works" "$@"
+	rm -f "$work/$rule-with.qcow2" "$work/$rule-without.qcow2"
+}
+
+# A static program, as old as the guest, that reads the clock on the vsyscall page; Debian's kernels are built without it.
+boot_vsyscall() {
+	need cc
+	copy tiny-busybox "$work/vsyscall.raw"
+	cat >"$work/ticker.c" <<-'EOF'
+	#include <stdio.h>
+	int main(void)
+	{
+		long (*now)(long *) = (long (*)(long *))0xffffffffff600400;
+		long seconds = now(0);
+
+		printf("\nP2H ticker=%s\n", seconds > 1600000000 ? "ticks" : "stands");
+		return 0;
+	}
+	EOF
+	cc -O2 -static -o "$work/ticker" "$work/ticker.c"
+	printf '#!/bin/sh\n/usr/local/sbin/ticker >/dev/console\nprintf "\\nP2H ticker-status=%%s\\n" $? >/dev/console\n' >"$work/ticker.sh"
+	take "$work/vsyscall.raw" /etc/inittab "$work/inittab"
+	printf '::wait:/usr/local/sbin/ticker.sh\n' >>"$work/inittab"
+	put "$work/vsyscall.raw" "$work/ticker" /usr/local/sbin/ticker 755
+	put "$work/vsyscall.raw" "$work/ticker.sh" /usr/local/sbin/ticker.sh 755
+	put "$work/vsyscall.raw" "$work/inittab" /etc/inittab 644
+	# 139: ended by SIGSEGV
+	with_and_without vsyscall "$work/vsyscall.raw" "$(sample donor-bookworm)" '^P2H ticker-status=139$' '^P2H ticker=ticks$'
+}
+
+case ${1:-} in
+'') rules=("${quick[@]}") ;;
+--all) mapfile -t rules < <(declare -F | sed -n 's/^declare -f boot_//p' | tr _ -) ;;
+*) rules=("$@") ;;
+esac
+for rule in "${rules[@]}"; do
+	declare -F "boot_${rule//-/_}" >/dev/null || { echo "no boot for rule '$rule' here" >&2; exit 2; }
+	"boot_${rule//-/_}"
+done
+finish

@@ -1,0 +1,28 @@
+/* facts_abi.h - what the guest's programs want of a kernel */
+#ifndef P2H_INSPECT_FACTS_ABI_H
+#define P2H_INSPECT_FACTS_ABI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A file with a note of the earliest kernel that it runs on. */
+struct abi_tag {
+	const char *path;
+	unsigned min[3];
+};
+
+struct facts_abi {
+	struct abi_tag *tag;      /* of init, its loader and its C library */
+	size_t tags;
+	const char *libc;         /* libc.so.6 of init's width; "" if there is none */
+	unsigned glibc[2];        /* its version; 0.0 if unknown or another library */
+	bool multilib;            /* a loader for 32-bit programs beside a 64-bit init */
+	const char **vsyscall;    /* static x86-64 programs that call the vsyscall page: the first ones */
+	size_t vsyscalls;
+	bool vsyscall_cut;        /* there were too many programs to look into all */
+	const char *udevd;        /* udev's daemon; "" if there is none */
+	bool udevadm;             /* udev 117 (end of 2007) or newer: before it there were udevinfo, udevtrigger and others */
+	bool libudev1;            /* udev 183 or newer: libudev.so.1 */
+};
+
+#endif
