@@ -112,6 +112,15 @@ static void tell_result(const struct cli *c, struct p2h_job *job)
 	}
 }
 
+static void tell_warnings(const struct cli *c, const struct p2h_job *job)
+{
+	const char *text;
+
+	cli_progress_end();
+	for (size_t i = 0; !c->quiet && (text = p2h_warning(job, i)); i++)
+		fprintf(stderr, "pv2hvm: warning: %s\n", text);
+}
+
 static int run_convert(struct cli *c)
 {
 	struct p2h_error err = {0};
@@ -133,6 +142,7 @@ static int run_convert(struct cli *c)
 		free(name);
 		return cli_fail(&err);
 	}
+	tell_warnings(c, job);
 	failed = p2h_convert(job, c->dry_run, &err);
 	/* A refusal is explained by its report: all findings, not only the first. */
 	rc = cli_reports(c, job, (c->dry_run || c->verbose) && p2h_outcome(job) != P2H_OUTCOME_NOTHING && !c->quiet);
@@ -163,10 +173,10 @@ static int run_inspect(struct cli *c)
 
 const struct command command_convert = {
 	"convert", "SOURCE --donor DONOR [-o OUTPUT | --in-place] [OPTIONS]", "make an image boot as HVM",
-	"doFIiuPfnrltkeRsaADpmjqv", 1, 1, run_convert,
+	"doFIiuPcfnrltkeRsaADpmjqv", 1, 1, run_convert,
 };
 
 const struct command command_inspect = {
 	"inspect", "IMAGE [--json]", "show what is in an image: layout, distribution, kernels, boot loader",
-	"IrtRepjqv", 1, 1, run_inspect,
+	"IcrtRepjqv", 1, 1, run_inspect,
 };

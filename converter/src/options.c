@@ -19,7 +19,8 @@ static const struct option_row row[] = {
 	{'I', false, "input-format", "FORMAT", "SOURCE's format, instead of detecting it"},
 	{'i', false, "in-place", NULL, "change SOURCE itself, after writing the undo journal"},
 	{'u', false, "undo-file", "FILE", "the undo journal; default: SOURCE.pv2hvm-undo"},
-	{'P', false, "repair", NULL, "a file system that is marked as damaged: e2fsck's safe repairs, in the result only"},
+	{'P', false, "repair", NULL, "a damaged file system: e2fsck's safe repairs, in the result only"},
+	{'c', false, "no-check", NULL, "do not let e2fsck look for damage that is not marked"},
 	{'f', false, "force", NULL, "replace an existing output, write to a device that holds signatures"},
 	{'n', true, "dry-run", NULL, "do everything but write; print the report"},
 	{'r', false, "report", "FILE", "write a report, .txt or .json by suffix, - for text on stdout; repeatable"},
@@ -120,6 +121,7 @@ static bool take(struct cli *c, char letter, const char *value)
 	case 'i': o->in_place = true; return true;
 	case 'u': o->undo_file = value; return true;
 	case 'P': o->repair = true; return true;
+	case 'c': o->no_check = true; return true;
 	case 'f': o->force = true; return true;
 	case 'n': c->dry_run = true; return true;
 	case 'r': return push(c->report, value);

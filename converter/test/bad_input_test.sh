@@ -4,7 +4,7 @@
 set -euo pipefail
 # shellcheck source=support.sh
 . "$(dirname "${BASH_SOURCE[0]}")/support.sh"
-need qemu-img qemu-nbd mmdebstrap mke2fs debugfs
+need qemu-img qemu-nbd mmdebstrap mke2fs tune2fs debugfs sfdisk blkid
 
 guest=$(sample tiny-busybox)
 donor=$(sample donor-bookworm)
@@ -72,7 +72,7 @@ fi
 # --- the donor
 convert_fails "donor = source" 2 'donor' "$guest" --donor "$guest" -o "$out/result.raw"
 copy other.raw
-convert_fails "donor without a kernel" 3 'donor.*kernel|kernel.*donor' "$guest" --donor "$work/other.raw" -o "$out/result.raw"
+convert_fails "donor without a kernel" 3 'donor.*kernel|kernel.*donor' "$guest" --donor "$work/other.raw" -o "$out/result.raw" -q
 rm "$work/other.raw"
 convert_fails "donor that is not there" 1 'nowhere.*no such file' "$guest" --donor "$work/nowhere" -o "$out/result.raw"
 
@@ -137,6 +137,41 @@ convert_fails "unknown option" 2 'frobnicate' "$guest" --donor "$donor" --frobni
 convert_fails "unknown target" 2 'target' "$guest" --donor "$donor" -o "$out/result.raw" --target mainframe
 convert_fails "unknown layout" 2 'layout' "$guest" --donor "$donor" -o "$out/result.raw" --layout sideways
 convert_fails "in place and an output" 2 'in-place|output' "$guest" --donor "$donor" -o "$out/result.raw" --in-place
+
+# --- a conversion in place that ended while it made its undo journal
+for kind in empty cut whole; do
+	copy begun.raw
+	case $kind in
+	empty) : >"$work/begun.raw.pv2hvm-undo" ;;
+	cut) printf PV2HVMUJ >"$work/begun.raw.pv2hvm-undo" ;;
+	whole) head -c 512 <(printf PV2HVMUJ && cat /dev/zero) >"$work/begun.raw.pv2hvm-undo" ;;
+	esac
+	before=$(sum "$work/begun.raw") status=0
+	"$PV2HVM" undo "$work/begun.raw" >"$work/stdout" 2>"$work/stderr" || status=$?
+	equal "journal without a header, $kind: undo fails" 1 "$status"
+	check "journal without a header, $kind: undo says why" grep -q 'nothing to undo' "$work/stderr"
+	check "journal without a header, $kind: undo leaves it" test -e "$work/begun.raw.pv2hvm-undo"
+	equal "journal without a header, $kind: image unchanged" "$before" "$(sum "$work/begun.raw")"
+	check "journal without a header, $kind: convert goes on" "$PV2HVM" convert "$work/begun.raw" --donor "$donor" --in-place --layout flat
+	check "journal without a header, $kind: undo" "$PV2HVM" undo "$work/begun.raw"
+	equal "journal without a header, $kind: as before" "$before" "$(sum "$work/begun.raw")"
+done
+printf 'my notes\n' >"$work/begun.raw.pv2hvm-undo"
+convert_fails "a file of the user's where the journal goes" 1 'undo journal' "$work/begun.raw" --donor "$donor" --in-place
+equal "a file of the user's where the journal goes: as it was" 'my notes' "$(cat "$work/begun.raw.pv2hvm-undo")"
+rm "$work/begun.raw" "$work/begun.raw.pv2hvm-undo"
+
+# --- two of the same name: a warning on stderr, one line each
+copy twin.raw
+uuid=$(blkid -p -o value -s UUID -O "$(sfdisk --json "$donor" 2>/dev/null | sed -n 's/.*"start": *\([0-9]*\).*/\1/p' | head -n 1 | awk '{ print $1 * 512 }')" "$donor")
+tune2fs -f -U "$uuid" "$work/twin.raw" >/dev/null 2>&1 </dev/null || :
+for kind in "-n" "-o $out/result.raw"; do
+	# shellcheck disable=SC2086
+	check "same UUID: converts ${kind%% *}" sh -c '"$@" 2>"$0"' "$work/stderr" "$PV2HVM" convert "$work/twin.raw" --donor "$donor" $kind
+	equal "same UUID: ${kind%% *} warns in one line" 1 "$(grep -c "^pv2hvm: warning: .*same file-system UUID ($uuid)" "$work/stderr")"
+done
+check "same UUID: --quiet says nothing" sh -c '"$@" 2>"$0" && test ! -s "$0"' "$work/stderr" "$PV2HVM" convert "$work/twin.raw" --donor "$donor" -n -q
+rm -f "$work/twin.raw" "$out/result.raw"
 
 # --- boots as HVM already
 before=$(sum "$guest")

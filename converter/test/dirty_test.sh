@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # A guest's volume that was copied while it was mounted converts in every mode: what only the journal holds is in the
-# result, and the source stays as it is. A volume that is marked as damaged is refused with e2fsck's words, or repaired.
+# result, and the source stays as it is. So does a donor. A volume that is damaged, marked so or not, is refused with e2fsck's words,
+# or repaired.
 set -euo pipefail
 # shellcheck source=support.sh
 . "$(dirname "${BASH_SOURCE[0]}")/support.sh"
-need qemu-img mmdebstrap e2fsck debugfs dumpe2fs jq
+need qemu-img mmdebstrap e2fsck debugfs dumpe2fs sfdisk jq
 [ "$(id -u)" = 0 ] || skip "mounting needs root"
 
 guest=$(sample tiny-busybox)
@@ -109,4 +110,69 @@ check "damaged: no output" test ! -e "$work/out.raw"
 check "damaged: --repair converts" convert "$work/bad.raw" --repair --layout flat -o "$work/out.raw"
 check "damaged: sound after that" e2fsck -fn "$work/out.raw"
 equal "damaged: source unchanged" "$bad" "$(sum "$work/bad.raw")"
+
+# --- damaged, and not marked so
+state() { dumpe2fs -h "$1" 2>/dev/null | sed -n 's/^Filesystem state: *//p'; }
+# unmarked NAME COMMANDS REGEX: debugfs' commands spoil the file system; every way to read it says so
+unmarked() {
+	local name=$1 image=$work/unmarked.raw status sum
+	cp --sparse=always "$guest" "$image"
+	printf '%s\n' "$2" | debugfs -w -f - "$image" >/dev/null 2>&1
+	equal "$name: not marked" "$(state "$guest")" "$(state "$image")"
+	sum=$(sum "$image")
+	for kind in "-o $work/out.raw" --in-place -n; do
+		status=0
+		# shellcheck disable=SC2086
+		convert "$image" $kind -q >/dev/null 2>"$work/bad.err" || status=$?
+		equal "$name: convert ${kind%% *} refuses" 3 "$status"
+		equal "$name: convert ${kind%% *}: one line" 1 "$(wc -l <"$work/bad.err")"
+		check "$name: convert ${kind%% *}: e2fsck's words, and what to do" grep -qE "e2fsck -fn says: .*$3.*--repair" "$work/bad.err"
+	done
+	check "$name: inspect" "$PV2HVM" inspect "$image" --report "$work/inspect.txt"
+	check "$name: inspect says so" grep -qE "e2fsck +.*$3" "$work/inspect.txt"
+	equal "$name: inspect as JSON says so" true "$("$PV2HVM" inspect "$image" --json | jq '[.. | .damaged? // empty] | any')"
+	equal "$name: unchanged" "$sum" "$(sum "$image")"
+	check "$name: nothing left" test ! -e "$work/out.raw" -a ! -e "$image.pv2hvm-undo"
+}
+rm -f "$work/out.raw"
+unmarked "wrong count" 'sif /etc/fstab blocks 4711' 'i_blocks is 4711'
+check "wrong count: --no-check converts" convert "$work/unmarked.raw" --no-check --layout flat -o "$work/out.raw"
+rm -f "$work/out.raw"
+qemu-img convert -q -O qcow2 "$work/unmarked.raw" "$work/unmarked.qcow2"
+status=0
+convert "$work/unmarked.qcow2" -n -q >/dev/null 2>"$work/bad.err" || status=$?
+equal "wrong count, qcow2: refused" 3 "$status"
+check "wrong count, qcow2: the same words" grep -q 'i_blocks is 4711' "$work/bad.err"
+before=$(sum "$work/unmarked.raw")
+check "wrong count: --repair in place" convert "$work/unmarked.raw" --repair --layout flat --in-place
+check "wrong count: sound after that" e2fsck -fn "$work/unmarked.raw"
+check "wrong count: undo" "$PV2HVM" undo "$work/unmarked.raw"
+equal "wrong count: byte for byte as before" "$before" "$(sum "$work/unmarked.raw")"
+unmarked "name without a file" 'clri /etc/hostname' 'hostname'
+for image in "$guest" "$work/dirty.qcow2"; do
+	equal "$(basename "$image"): checked, and nothing found" 'true false' \
+		"$("$PV2HVM" inspect "$image" --json | jq -r '[.. | objects | select(has("checked")) | "\(.checked) \(.damaged)"] | first')"
+done
+
+# --- a donor that was copied while it was mounted: its modules' index is only in the journal
+offset=$(sfdisk --json "$donor" 2>/dev/null | jq '.partitiontable.partitions[0].start * 512') || offset=0
+cp --sparse=always "$donor" "$work/donor.raw"
+fs="$work/donor.raw?offset=${offset:-0}"
+kernel=$(debugfs -R 'ls -p /boot' "$fs" 2>/dev/null | sed -n 's|.*/vmlinuz-\([^/]*\)/.*|\1|p' | sort -V | tail -n 1)
+block=$(debugfs -R "bmap /usr/lib/modules/$kernel/modules.dep 0" "$fs" 2>/dev/null)
+size=$(dumpe2fs -h "$fs" 2>/dev/null | sed -n 's/^Block size: *//p')
+if [ -n "$block" ] && [ -n "$size" ]; then
+	dd if="$work/donor.raw" of="$work/block" bs="$size" skip=$((block + ${offset:-0} / size)) count=1 status=none
+	printf 'jo\njw -b %s %s\njc\n' "$block" "$work/block" | debugfs -w -f - "$fs" >/dev/null 2>&1
+	dd if=/dev/zero of="$work/donor.raw" bs="$size" seek=$((block + ${offset:-0} / size)) count=1 conv=notrunc status=none
+	check "donor: needs recovery" grep -q needs_recovery <(dumpe2fs -h "$fs" 2>/dev/null)
+	before=$(sum "$work/donor.raw")
+	check "donor: converts" "$PV2HVM" convert "$guest" --donor "$work/donor.raw" --layout flat -o "$work/from-dirty.raw"
+	check "donor: converts with the clean one" convert "$guest" --layout flat -o "$work/from-clean.raw"
+	check "donor: the same bytes as from the clean one" cmp "$work/from-dirty.raw" "$work/from-clean.raw"
+	equal "donor: unchanged" "$before" "$(sum "$work/donor.raw")"
+	rm -f "$work"/from-*.raw
+else
+	failed "donor: its modules.dep was not found (kernel '$kernel', block '$block')"
+fi
 finish

@@ -67,7 +67,8 @@ struct p2h_options {
 	const char *output_format; /* "raw" or "qcow2"; NULL: by the output's suffix, else the source's, else qcow2 */
 	bool in_place;
 	const char *undo_file;     /* in place; NULL: SOURCE.pv2hvm-undo */
-	bool repair;               /* file systems marked as damaged: let e2fsck repair what is safe, in the result only */
+	bool repair;               /* damaged file systems: let e2fsck repair what is safe, in the result only */
+	bool no_check;             /* do not let e2fsck look for damage that is not marked */
 	bool force;                /* replace an existing output file; write to a device that holds signatures */
 	enum p2h_layout layout;
 	unsigned targets;          /* 0: xen-hvm and nitro */
@@ -122,6 +123,12 @@ P2H_API enum p2h_outcome p2h_outcome(const struct p2h_job *job);
 
 /* The report of what has been done so far, after a refusal too. *ret is the caller's, to be freed with free(). */
 P2H_API int p2h_report(struct p2h_job *job, enum p2h_format format, char **ret, struct p2h_error *err);
+
+/*
+ * The i-th warning, one printable line: what is no part of the guest and may confuse whoever has source, donor and output on one machine.
+ * All are known after p2h_open. NULL: there are no more. The report has them too.
+ */
+P2H_API const char *p2h_warning(const struct p2h_job *job, size_t i);
 
 P2H_API void p2h_close(struct p2h_job *job); /* NULL is allowed; what is not committed is dropped */
 

@@ -1,8 +1,11 @@
+#include <fcntl.h>
 #include <linux/falloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "disk/commit.h"
 #include "support/scratch.h"
@@ -414,6 +417,64 @@ static void test_undo_damaged_journal(void **state)
 	assert_code(commit_undo(scratch_path("source"), NULL, scratch_path("none"), false, E), P2H_NOTFOUND);
 }
 
+/* What a process leaves that ends while it makes the journal is taken over; what only looks like it is not. */
+static void test_begun_journal(void **state)
+{
+	static const char header[512] = "PV2HVMUJ\1";
+	static const struct {
+		const char *data;
+		size_t len;
+		bool begun;
+	} row[] = {
+		{"", 0, true},	      {"PV2", 3, true},		 {header, 8, true},	{header, 300, true}, {header, 512, true},
+		{header + 1, 3, false}, {"mine", 4, false}, {"PV2HVMUK", 8, false}, {"\0\0", 2, false},
+	};
+	struct stat st;
+	int fd;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		scratch_file("undo", row[i].data, row[i].len);
+		assert_int_equal(commit_is_begun(scratch_path("undo")), row[i].begun);
+		assert_code(undo(false), P2H_CORRUPT);
+		if (row[i].begun)
+			assert_message_has("nothing to undo");
+		assert_file("undo", row[i].data, row[i].len); /* undo does not remove it */
+		if (row[i].begun) {
+			in_place_and_back(0);
+			continue;
+		}
+		assert_code(convert_in_place("source", 0, 0, E), P2H_EXISTS);
+		assert_file("undo", row[i].data, row[i].len);
+		assert_int_equal(unlink(scratch_path("undo")), 0);
+	}
+	/* A whole header, whatever its state, or one behind which records came, is a journal. */
+	assert_ok(convert_in_place("source", 0, 0, E));
+	assert_false(commit_is_begun(scratch_path("undo")));
+	poke("undo", 20);
+	assert_false(commit_is_begun(scratch_path("undo")));
+	poke("undo", 20);
+	assert_int_equal(stat(scratch_path("undo"), &st), 0);
+	assert_true(st.st_size > 512);
+	assert_int_equal(truncate(scratch_path("undo"), 512), 0);
+	assert_false(commit_is_begun(scratch_path("undo")));
+	assert_int_equal(unlink(scratch_path("undo")), 0);
+	make_source();
+	/* Another process is about to write it. */
+	scratch_file("undo", "", 0);
+	fd = open(scratch_path("undo"), O_RDWR | O_CLOEXEC);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	assert_code(convert_in_place("source", 0, 0, E), P2H_BUSY);
+	assert_true(scratch_exists("undo"));
+	close(fd);
+	/* A link to somewhere else is nobody's leftover. */
+	assert_int_equal(rename(scratch_path("undo"), scratch_path("other")), 0);
+	assert_int_equal(symlink(scratch_path("other"), scratch_path("undo")), 0);
+	assert_false(commit_is_begun(scratch_path("undo")));
+	assert_code(convert_in_place("source", 0, 0, E), P2H_EXISTS);
+	assert_file("source", source, SIZE);
+}
+
 /* ---- faults and crashes ---- */
 
 /* Ends the child in its n-th call; true when it came to its end before. */
@@ -451,11 +512,14 @@ static void assert_restored(void)
 	if (scratch_exists("undo")) {
 		int code = undo(false);
 
-		/* cut off before its header was written: then the image is as it was */
-		if (code == P2H_CORRUPT)
-			assert_int_equal(unlink(scratch_path("undo")), 0);
-		else
-			assert_int_equal(code, 0);
+		/* cut off before its header was written: then the image is as it was, and a conversion goes on */
+		if (code == P2H_CORRUPT) {
+			assert_true(commit_is_begun(scratch_path("undo")));
+			assert_file("source", source, SIZE);
+			assert_ok(convert_in_place("source", 0, 0, E));
+			code = undo(false);
+		}
+		assert_int_equal(code, 0);
 	}
 	assert_file("source", source, SIZE);
 }
@@ -673,6 +737,7 @@ int main(void)
 		TEST(test_in_place_refusals),
 		TEST(test_undo_stale),
 		TEST(test_undo_damaged_journal),
+		TEST(test_begun_journal),
 		TEST(test_crashes),
 		TEST(test_crashes_shifted),
 		TEST(test_partial_shift),

@@ -410,6 +410,7 @@ static void recovered(struct fixture *x, struct facts_recovery r)
 }
 static void not_replayed(struct fixture *x) { recovered(x, (struct facts_recovery){.needs_recovery = true, .words = "invalid journal"}); }
 static void not_repaired(struct fixture *x) { recovered(x, (struct facts_recovery){.has_errors = true, .words = "directory corrupted"}); }
+static void unmarked(struct fixture *x) { recovered(x, (struct facts_recovery){.checked = true, .damaged = true, .words = "i_blocks is 7"}); }
 static void inline_data(struct fixture *x) { strlist_add(&x->facts.features, "inline_data"); }
 static void boot_on_xfs(struct fixture *x) { strlist_add(&x->facts.unmounted, "/boot on 2 (xfs)"); }
 static void no_uuid(struct fixture *x) { x->facts.root_uuid = ""; }
@@ -430,6 +431,7 @@ static const struct {
 	{"source-state", damaged, "damaged"},
 	{"source-state", not_replayed, "e2fsck: invalid journal"},
 	{"source-state", not_repaired, "e2fsck: directory corrupted"},
+	{"source-state", unmarked, "e2fsck -fn says: i_blocks is 7: the file system is damaged, though not marked so; --repair"},
 	{"grub-features", inline_data, "inline_data"},
 	{"unmounted", boot_on_xfs, "xfs"},
 	{"layout", no_uuid, "UUID"},
@@ -444,6 +446,8 @@ static void test_recovered(void **state)
 	} row[] = {
 		{{.needs_recovery = true, .replayed = true, .words = ""}, "copied while it was mounted"},
 		{{.has_errors = true, .repaired = true, .words = "FIXED"}, "was marked as damaged (e2fsck: FIXED)"},
+		{{.checked = true, .damaged = true, .repaired = true, .words = "FIXED"}, "was damaged, though not marked so (e2fsck: FIXED)"},
+		{{.number = 7, .checked = true, .damaged = true, .words = "bad"}, "is damaged, though not marked so"},
 		{{.number = 7, .needs_recovery = true, .words = "invalid journal"}, "cannot be replayed (e2fsck: invalid journal)"},
 		{{.number = 7, .has_errors = true, .words = "bad"}, "is marked as damaged (e2fsck: bad)"},
 	};

@@ -47,7 +47,7 @@ static void make_image(const char *options)
 }
 
 /* An image with the recovery's result in it: `name`, made from dirty.img, which must stay as it is. */
-static void recover_to(const char *name, bool repair, struct fs_recovery *ret)
+static void recover_to(const char *name, unsigned flags, struct fs_recovery *ret)
 {
 	CLEANUP_FREE char *data = NULL, *before = NULL, *after = NULL;
 	struct disk *d = NULL;
@@ -57,7 +57,7 @@ static void recover_to(const char *name, bool repair, struct fs_recovery *ret)
 	before = scratch_read("dirty.img", &len);
 	assert_ok(disk_open(scratch_path("dirty.img"), "raw", 0, &d, E));
 	assert_ok(transaction_open(d, MEMORY, NULL, &t, E));
-	assert_ok(fs_ext_recover(transaction_disk(t), repair, ret, E));
+	assert_ok(fs_ext_recover(transaction_disk(t), flags, ret, E));
 	data = malloc(len);
 	assert_non_null(data);
 	assert_ok(disk_read(transaction_disk(t), data, 0, len, E));
@@ -106,11 +106,12 @@ static void assert_as_e2fsck(const char *ours)
 static void assert_dirty(bool expected)
 {
 	struct disk *d = NULL;
-	bool dirty;
+	struct fs_recovery r;
 
 	assert_ok(disk_open(scratch_path("dirty.img"), "raw", 0, &d, E));
-	assert_ok(fs_ext_dirty(d, &dirty, E));
-	assert_int_equal(dirty, expected);
+	assert_ok(fs_ext_look(d, false, &r, E));
+	assert_int_equal(r.needs_recovery || r.has_errors, expected);
+	assert_false(r.checked);
 	disk_close(d);
 }
 
@@ -134,7 +135,7 @@ static void test_journal_of_debugfs(void **state)
 
 		write_journal(i);
 		assert_dirty(true);
-		recover_to("ours.img", false, &r);
+		recover_to("ours.img", 0, &r);
 		if (!r.needs_recovery || !r.replayed || r.has_errors || r.words[0])
 			fail_msg("%s: %d %d %d %s", config[i].name, r.needs_recovery, r.replayed, r.has_errors, r.words);
 		assert_as_e2fsck("ours.img");
@@ -147,7 +148,7 @@ static void test_journal_of_debugfs(void **state)
 		/* Whenever it is done, the bytes are the same: e2fsck's run took time, and so did the clock's second. */
 		if (!i)
 			SHELL("sleep 1.1");
-		recover_to("again.img", false, &r);
+		recover_to("again.img", 0, &r);
 		assert_same("ours.img", "again.img");
 	}
 }
@@ -176,7 +177,7 @@ static void test_copied_while_mounted(void **state)
 			skip();
 		assert_int_equal(rc, 0);
 		assert_dirty(true);
-		recover_to("ours.img", false, &r);
+		recover_to("ours.img", 0, &r);
 		if (!r.needs_recovery || !r.replayed || r.has_errors || r.words[0])
 			fail_msg("%s: %d %d %d %s", config[i].name, r.needs_recovery, r.replayed, r.has_errors, r.words);
 		assert_as_e2fsck("ours.img");
@@ -219,8 +220,9 @@ static void test_broken_journals(void **state)
 
 		write_journal(2);
 		SHELL("%s", broken[i].spoil);
-		recover_to("ours.img", true, &r);
-		if (r.replayed || !r.needs_recovery || !r.words[0] || !strstr(r.words, broken[i].says) || strstr(r.words, "/proc"))
+		recover_to("ours.img", FS_RECOVER_REPAIR, &r);
+		if (r.replayed || !r.needs_recovery || !r.words[0] || !strstr(r.words, broken[i].says) || strstr(r.words, "/proc") || strstr(r.words, "CLEARED") ||
+		    strstr(r.words, "deleted"))
 			fail_msg("%s: replayed %d: %s", broken[i].name, r.replayed, r.words);
 		print_message("%s: %s\n", broken[i].name, r.words);
 		assert_same("dirty.img", "ours.img");
@@ -238,12 +240,12 @@ static void test_errors(void **state)
 		make_image(config[i].options);
 		SHELL("printf 'sif /big blocks 4711\\nssv state 3\\n' | debugfs -w -f - new.img >/dev/null 2>&1; mv new.img dirty.img");
 		assert_dirty(true);
-		recover_to("ours.img", false, &r);
+		recover_to("ours.img", 0, &r);
 		assert_true(r.has_errors && !r.repaired && !r.needs_recovery);
 		if (!strstr(r.words, "4711"))
 			fail_msg("%s: %s", config[i].name, r.words);
 		assert_same("dirty.img", "ours.img");
-		recover_to("ours.img", true, &r);
+		recover_to("ours.img", FS_RECOVER_REPAIR, &r);
 		if (!r.has_errors || !r.repaired || !strstr(r.words, "FIXED"))
 			fail_msg("%s: %s", config[i].name, r.words);
 		SHELL("e2fsck -fn ours.img >check.log 2>&1 || { cat check.log; exit 1; }");
@@ -254,7 +256,7 @@ static void test_errors(void **state)
 	/* A directory that is no more is not. */
 	make_image(config[2].options);
 	SHELL("debugfs -w -R 'zap_block -f / -p 170 0' new.img >/dev/null 2>&1; debugfs -w -R 'ssv state 3' new.img >/dev/null 2>&1; mv new.img dirty.img");
-	recover_to("ours.img", true, &r);
+	recover_to("ours.img", FS_RECOVER_REPAIR, &r);
 	assert_true(r.has_errors && !r.repaired && r.words[0]);
 	print_message("%s\n", r.words);
 	assert_same("dirty.img", "ours.img");
@@ -269,11 +271,94 @@ static void test_errors_under_a_journal(void **state)
 	need_tools();
 	write_journal(2);
 	SHELL("debugfs -w -R 'ssv state 3' dirty.img >/dev/null 2>&1");
-	recover_to("ours.img", false, &r);
+	recover_to("ours.img", 0, &r);
 	assert_true(r.replayed && r.has_errors && !r.repaired);
-	recover_to("ours.img", true, &r);
+	recover_to("ours.img", FS_RECOVER_REPAIR, &r);
 	assert_true(r.replayed && r.has_errors && r.repaired);
 	SHELL("e2fsck -fn ours.img >/dev/null 2>&1");
+}
+
+/* What e2fsck says of dirty.img: read in place, and (through a disk without a descriptor) on a scratch file. */
+static void look_both_ways(const char *what, struct fs_recovery *ret)
+{
+	struct fs_recovery in_place;
+	struct transaction *t = NULL;
+	struct disk *d = NULL;
+
+	assert_ok(disk_open(scratch_path("dirty.img"), "raw", 0, &d, E));
+	assert_ok(fs_ext_look(d, true, &in_place, E));
+	assert_ok(transaction_open(d, MEMORY, NULL, &t, E));
+	assert_ok(fs_ext_look(transaction_disk(t), true, ret, E));
+	if (in_place.checked != ret->checked || in_place.damaged != ret->damaged || strcmp(in_place.words, ret->words))
+		fail_msg("%s: in place %d '%s', scratch %d '%s'", what, in_place.damaged, in_place.words, ret->damaged, ret->words);
+	transaction_close(t);
+	disk_close(d);
+}
+
+static const struct {
+	const char *what, *debugfs, *says;
+} unmarked[] = {
+	{"a count of blocks", "sif /big blocks 4711", "Inode 12, i_blocks is 4711, should be "},
+	{"a name without a file", "clri /file", "'file'"},
+	{"a file without a name", "unlink /file", "Unattached inode"},
+	{"a bitmap", "freeb 900 40", "Block bitmap differences"},
+	{"a directory's block", "zap_block -f / -p 170 0", "irectory"},
+};
+
+/* Damage that the superblock does not tell of; and none, in every kind of file system. */
+static void test_unmarked_damage(void **state)
+{
+	struct fs_recovery r;
+
+	(void)state;
+	need_tools();
+	for (size_t i = 0; i < CONFIGS; i++) {
+		make_image(config[i].options);
+		SHELL("mv new.img dirty.img");
+		look_both_ways(config[i].name, &r);
+		if (!r.checked || r.damaged || r.words[0])
+			fail_msg("%s: %d %d %s", config[i].name, r.checked, r.damaged, r.words);
+	}
+	for (size_t i = 0; i < sizeof(unmarked) / sizeof(unmarked[0]); i++) {
+		make_image(config[2].options);
+		SHELL("printf '%s\n' | debugfs -w -f - new.img >/dev/null 2>&1; mv new.img dirty.img", unmarked[i].debugfs);
+		look_both_ways(unmarked[i].what, &r);
+		if (!r.checked || !r.damaged || r.has_errors || !r.words[0] || !strstr(r.words, unmarked[i].says) || strstr(r.words, "? no"))
+			fail_msg("%s: %d %d %s", unmarked[i].what, r.checked, r.damaged, r.words);
+		print_message("%s: %s\n", unmarked[i].what, r.words);
+		recover_to("ours.img", FS_RECOVER_CHECK, &r);
+		assert_true(r.damaged && !r.repaired);
+		assert_same("dirty.img", "ours.img");
+	}
+	/* Repaired where that is safe, and only on request. */
+	make_image(config[2].options);
+	SHELL("printf 'sif /big blocks 4711\n' | debugfs -w -f - new.img >/dev/null 2>&1; mv new.img dirty.img");
+	recover_to("ours.img", 0, &r);
+	assert_true(!r.checked && !r.damaged);
+	recover_to("ours.img", FS_RECOVER_CHECK | FS_RECOVER_REPAIR, &r);
+	if (!r.damaged || !r.repaired || !strstr(r.words, "FIXED"))
+		fail_msg("%d %d %s", r.damaged, r.repaired, r.words);
+	SHELL("e2fsck -fn ours.img >check.log 2>&1 || { cat check.log; exit 1; }");
+	recover_to("again.img", FS_RECOVER_CHECK | FS_RECOVER_REPAIR, &r);
+	assert_same("ours.img", "again.img");
+}
+
+/* On the list of orphans although the journal is empty: the kernel clears it at its next mount, and that is no damage. */
+static void test_orphans(void **state)
+{
+	struct fs_recovery r;
+
+	(void)state;
+	need_tools();
+	make_image(config[0].options);
+	SHELL("printf 'sif /file links_count 0\nunlink /file\nssv last_orphan %%s\n' $(debugfs -R 'stat /file' new.img 2>/dev/null | "
+	      "sed -n 's/^Inode: \\([0-9]*\\).*/\\1/p') | debugfs -w -f - new.img >/dev/null 2>&1; mv new.img dirty.img; ! e2fsck -fn dirty.img >/dev/null 2>&1");
+	look_both_ways("orphans", &r);
+	assert_true(r.has_orphans && !r.checked);
+	recover_to("ours.img", FS_RECOVER_CHECK, &r);
+	if (!r.checked || r.damaged)
+		fail_msg("%d %d %s", r.checked, r.damaged, r.words);
+	SHELL("e2fsck -fn ours.img >check.log 2>&1 || { cat check.log; exit 1; }");
 }
 
 static void test_nothing_to_do(void **state)
@@ -285,7 +370,7 @@ static void test_nothing_to_do(void **state)
 	make_image(config[2].options);
 	SHELL("mv new.img dirty.img");
 	assert_dirty(false);
-	recover_to("ours.img", true, &r);
+	recover_to("ours.img", FS_RECOVER_REPAIR, &r);
 	assert_false(r.needs_recovery || r.has_errors || r.replayed || r.repaired);
 	assert_same("dirty.img", "ours.img");
 	SHELL("head -c 10000 /dev/zero >dirty.img");
@@ -300,6 +385,7 @@ int main(void)
 		cmocka_unit_test(test_journal_of_debugfs), cmocka_unit_test(test_copied_while_mounted),
 		cmocka_unit_test(test_broken_journals),	   cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_errors_under_a_journal), cmocka_unit_test(test_nothing_to_do),
+		cmocka_unit_test(test_unmarked_damage), cmocka_unit_test(test_orphans),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);

@@ -56,6 +56,9 @@ bool commit_can_shift(const char *source_path); /* does its file system have INS
  */
 int commit_check_unfinished(const char *image_path, const char *undo_path, struct p2h_error *err);
 
+/* Is it a leftover of a conversion that ended before it had changed anything? commit_in_place takes such a file over. */
+bool commit_is_begun(const char *undo_path);
+
 /* Puts back every byte, from a complete or incomplete journal; may be run again after a crash. Removes the journal at the end. */
 int commit_undo(const char *image_path, const char *format, const char *undo_path, bool force, struct p2h_error *err);
 

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -101,6 +102,71 @@ int journal_set_state(struct journal *j, enum journal_state state, struct p2h_er
 	return code ? code : sync_journal(j, err);
 }
 
+static int check_header(const struct journal *j, struct p2h_error *err);
+
+static bool is_begun(int fd)
+{
+	struct journal j = {.path = (char *)""};
+	struct stat st;
+	size_t len;
+
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || !st.st_nlink || st.st_size > (off_t)sizeof(j.header))
+		return false;
+	len = (size_t)st.st_size;
+	if (pread_up_to(fd, &j.header, sizeof(j.header), 0) != (ssize_t)len ||
+	    memcmp(j.header.magic, MAGIC, len < sizeof(j.header.magic) ? len : sizeof(j.header.magic)))
+		return false;
+	return len < sizeof(j.header) || check_header(&j, NULL);
+}
+
+bool journal_is_begun(const char *path)
+{
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+
+	return fd >= 0 && is_begun(fd);
+}
+
+/* For as long as the descriptor lives, so that nobody takes over what another process is still making. */
+static int hold(struct journal *j, bool needed, struct p2h_error *err)
+{
+	if (!flock(j->fd, LOCK_EX | LOCK_NB) || (errno != EWOULDBLOCK && !needed))
+		return 0;
+	return errno == EWOULDBLOCK ? error_set(err, P2H_BUSY, "undo journal %s: another process is writing it", j->path)
+				    : error_sys(err, errno, "undo journal %s: lock", j->path);
+}
+
+static int take_over(struct journal *j, struct p2h_error *err)
+{
+	int code;
+
+	j->fd = open(j->path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+	if (j->fd < 0)
+		return error_sys(err, errno, "undo journal %s", j->path);
+	code = hold(j, true, err);
+	if (!code && !is_begun(j->fd)) /* looked at again, now that it is ours */
+		code = error_set(err, P2H_EXISTS, "undo journal %s: is there already", j->path);
+	if (!code && (ftruncate(j->fd, 0) || fchmod(j->fd, 0600)))
+		code = error_sys(err, errno, "undo journal %s", j->path);
+	return code;
+}
+
+static int open_new(struct journal *j, struct p2h_error *err)
+{
+	int code, saved;
+
+	j->fd = open(j->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600); /* it holds pieces of the disk: nobody else's */
+	saved = errno;
+	if (j->fd >= 0)
+		code = hold(j, false, err);
+	else if (saved == EEXIST && journal_is_begun(j->path))
+		code = take_over(j, err);
+	else
+		code = error_sys(err, saved, "undo journal %s", j->path);
+	if (code && j->fd >= 0)
+		close(TAKE_FD(j->fd)); /* another's */
+	return code;
+}
+
 int journal_create(struct journal *j, const char *path, uint64_t image_size, uint64_t shift, const char *format,
 		   struct p2h_error *err)
 {
@@ -110,9 +176,9 @@ int journal_create(struct journal *j, const char *path, uint64_t image_size, uin
 	j->path = strdup(path);
 	if (!j->path)
 		return error_nomem(err);
-	j->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600); /* it holds pieces of the disk: nobody else's */
-	if (j->fd < 0)
-		return error_sys(err, errno, "undo journal %s", path);
+	code = open_new(j, err);
+	if (code)
+		return code;
 	memcpy(j->header.magic, MAGIC, sizeof(j->header.magic));
 	j->header.version_le = htole32(VERSION);
 	j->header.image_size_le = htole64(image_size);

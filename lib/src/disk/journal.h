@@ -71,6 +71,10 @@ struct journal_entry {
 };
 void journal_entry_done(struct journal_entry *e);
 
+/*
+ * Makes a new one; or takes over a leftover that journal_is_begun() knows, unless another process still holds it (P2H_BUSY). j->fd is -1
+ * after an error that leaves nothing of ours at path.
+ */
 int journal_create(struct journal *j, const char *path, uint64_t image_size, uint64_t shift, const char *format,
 		   struct p2h_error *err);
 /* before NULL: zeros (or none, see flags). after: what the image holds when the conversion is complete. */
@@ -81,6 +85,11 @@ int journal_set_map(struct journal *j, const struct ranges *map, struct p2h_erro
 int journal_get_map(const struct journal *j, struct ranges *ret, struct p2h_error *err);
 /* All that was added reaches the disk, then the header with the new state, then that. */
 int journal_set_state(struct journal *j, enum journal_state state, struct p2h_error *err);
+/*
+ * Is this what a process leaves that ends while it makes a journal: an empty file, or one that ends in or right behind its header, which is
+ * not whole? Then nothing of the image was overwritten: see docs/undo-journal.md.
+ */
+bool journal_is_begun(const char *path);
 /* Opens and checks an existing one, header and every record. P2H_CORRUPT: damaged, or no journal at all. */
 int journal_open(struct journal *j, const char *path, struct p2h_error *err);
 /* Records in order: *pos starts at 0. 1: one was read, 0: end, negative: error. */

@@ -203,11 +203,19 @@ int commit_check_unfinished(const char *image_path, const char *undo_path, struc
 			 "`pv2hvm undo %s` first (journal %s)", image_path, image_path, undo_path);
 }
 
+bool commit_is_begun(const char *undo_path)
+{
+	return journal_is_begun(undo_path);
+}
+
 int commit_undo(const char *image_path, const char *format, const char *undo_path, bool force, struct p2h_error *err)
 {
 	CLEANUP(undo_done) struct undo u = {.journal.fd = -1, .force = force};
 	int code = journal_open(&u.journal, undo_path, err);
 
+	if (code == P2H_CORRUPT && journal_is_begun(undo_path))
+		return error_set(err, code, "undo journal %s: ends before its header is whole: a conversion that ended while it made it has not "
+				 "overwritten anything of %s; there is nothing to undo, and convert may be run again", undo_path, image_path);
 	if (code)
 		return code;
 	if (journal_state(&u.journal) == JOURNAL_WRITING) /* the image was not touched yet */

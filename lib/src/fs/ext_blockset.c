@@ -28,40 +28,69 @@ bool blockset_has(const struct blockset *s, uint64_t block)
 	return page && page[block % PAGE_BITS / 8] & 1u << block % 8;
 }
 
+/* Sets or clears what of [block, block + count) lies in one page (NULL: nothing to clear), whole bytes at once; how many those are. */
+static uint64_t mark(uint8_t *page, uint64_t block, uint64_t count, bool value)
+{
+	uint64_t at = block % PAGE_BITS, end = at + count < PAGE_BITS ? at + count : PAGE_BITS, n = end - at;
+
+	while (page && at < end)
+		if (!(at % 8) && end - at >= 8) {
+			memset(page + at / 8, value ? 0xff : 0, (size_t)((end - at) / 8));
+			at += (end - at) / 8 * 8;
+		} else {
+			page[at / 8] = (uint8_t)(value ? page[at / 8] | 1u << at % 8 : page[at / 8] & ~(1u << at % 8));
+			at++;
+		}
+	return n;
+}
+
 int blockset_add(struct blockset *s, uint64_t block, uint64_t count, struct p2h_error *err)
 {
-	for (; count && block < s->blocks; block++, count--) {
+	if (block >= s->blocks)
+		return 0;
+	if (count > s->blocks - block)
+		count = s->blocks - block;
+	for (uint64_t n; count; block += n, count -= n) {
 		uint8_t **page = &s->page[block / PAGE_BITS];
 
 		if (!*page)
 			*page = calloc(1, PAGE_BYTES);
 		if (!*page)
 			return error_nomem(err);
-		(*page)[block % PAGE_BITS / 8] |= (uint8_t)(1u << block % 8);
+		n = mark(*page, block, count, true);
 	}
 	return 0;
 }
 
-void blockset_remove(struct blockset *s, uint64_t block)
+void blockset_remove(struct blockset *s, uint64_t block, uint64_t count)
 {
-	if (blockset_has(s, block))
-		s->page[block / PAGE_BITS][block % PAGE_BITS / 8] &= (uint8_t)~(1u << block % 8);
+	for (uint64_t n; count && block < s->blocks; block += n, count -= n)
+		n = mark(s->page[block / PAGE_BITS], block, count, false);
+}
+
+/* The first block at or after `block` that is (or is not) a member; s->blocks: none. */
+static uint64_t find(const struct blockset *s, uint64_t block, bool member)
+{
+	while (block < s->blocks && blockset_has(s, block) != member) {
+		const uint8_t *page = s->page[block / PAGE_BITS];
+
+		if (!page)
+			block = (block / PAGE_BITS + 1) * PAGE_BITS;
+		else if (!(block % 8) && page[block % PAGE_BITS / 8] == (member ? 0 : 0xff))
+			block += 8;
+		else
+			block++;
+	}
+	return block < s->blocks ? block : s->blocks;
 }
 
 bool blockset_next(const struct blockset *s, uint64_t block, uint64_t *ret_start, uint64_t *ret_count)
 {
-	while (block < s->blocks && !blockset_has(s, block)) {
-		if (!s->page[block / PAGE_BITS])
-			block = (block / PAGE_BITS + 1) * PAGE_BITS;
-		else
-			block++;
-	}
+	block = find(s, block, true);
 	if (block >= s->blocks)
 		return false;
 	*ret_start = block;
-	while (blockset_has(s, block))
-		block++;
-	*ret_count = block - *ret_start;
+	*ret_count = find(s, block, false) - block;
 	return true;
 }
 

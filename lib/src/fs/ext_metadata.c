@@ -13,7 +13,8 @@ struct walk {
 	struct blockset *metadata, *content;
 	uint64_t seen, limit; /* of all files: mappings that go in circles, or that all go to the same blocks */
 	struct ranges runs; /* of the file at hand */
-	bool regular;
+	bool regular, journal; /* what the file at hand is */
+	bool reads;            /* for e2fsck -n: less is looked at */
 	int code;
 	struct p2h_error *err;
 };
@@ -46,7 +47,7 @@ static int one_block(ext2_filsys e2, blk64_t *block, e2_blkcnt_t number, blk64_t
 		w->regular = false;
 		return BLOCK_ABORT;
 	}
-	if (number < 0 || !w->regular) {
+	if (number < 0 || !w->regular || (w->journal && !number)) { /* the journal's first block is its superblock */
 		w->code = blockset_add(w->metadata, *block, 1, w->err);
 	} else if (last && last->off + last->len == *block) {
 		last->len++;
@@ -84,7 +85,8 @@ static int one_inode(struct ext *e, struct walk *w, ext2_ino_t ino, struct ext2_
 	if (w->seen > w->limit)
 		return 0;
 	w->runs.len = 0;
-	w->regular = is_content(e2, ino, inode);
+	w->journal = w->reads && ino == e2->super->s_journal_inum;
+	w->regular = w->journal || is_content(e2, ino, inode);
 	rc = ext2fs_block_iterate3(e2, ino, BLOCK_FLAG_READ_ONLY, NULL, one_block, w);
 	e->io_error.code = 0;
 	for (size_t i = 0; !rc && w->regular && !w->code && i < w->runs.len; i++)
@@ -115,8 +117,31 @@ static int all_inodes(struct ext *e, struct walk *w)
 	return code;
 }
 
-static int add_groups(struct ext *e, struct blockset *s, struct p2h_error *err)
+/* The blocks of an inode table that were used at some time; all, where the descriptor that says so cannot be believed. */
+static uint64_t table_used(ext2_filsys e2, dgrp_t g)
 {
+	uint64_t inodes = EXT2_INODES_PER_GROUP(e2->super), unused = ext2fs_bg_itable_unused(e2, g);
+
+	if (!ext2fs_has_group_desc_csum(e2) || !ext2fs_group_desc_csum_verify(e2, g) || unused > inodes)
+		return e2->inode_blocks_per_group;
+	if (ext2fs_bg_flags_test(e2, g, EXT2_BG_INODE_UNINIT))
+		return 0;
+	return ((inodes - unused) * EXT2_INODE_SIZE(e2->super) + e2->blocksize - 1) / e2->blocksize;
+}
+
+static int add_table(struct walk *w, ext2_filsys e2, dgrp_t g)
+{
+	uint64_t used = w->reads ? table_used(e2, g) : e2->inode_blocks_per_group;
+	blk64_t at = ext2fs_inode_table_loc(e2, g);
+	int rc = blockset_add(w->metadata, at, used, w->err);
+
+	return rc ? rc : blockset_add(w->content, at + used, e2->inode_blocks_per_group - used, w->err);
+}
+
+static int add_groups(struct ext *e, struct walk *w)
+{
+	struct blockset *s = w->metadata;
+	struct p2h_error *err = w->err;
 	int rc = blockset_add_superblocks(s, e->e2, err);
 
 	for (dgrp_t g = 0; !rc && g < e->e2->group_desc_count; g++) {
@@ -124,7 +149,7 @@ static int add_groups(struct ext *e, struct blockset *s, struct p2h_error *err)
 		if (!rc)
 			rc = blockset_add(s, ext2fs_inode_bitmap_loc(e->e2, g), 1, err);
 		if (!rc)
-			rc = blockset_add(s, ext2fs_inode_table_loc(e->e2, g), e->e2->inode_blocks_per_group, err);
+			rc = add_table(w, e->e2, g);
 	}
 	if (!rc && ext2fs_has_feature_mmp(e->e2->super))
 		rc = blockset_add(s, e->e2->super->s_mmp_block, 1, err);
@@ -158,17 +183,16 @@ static int combine(struct blockset *s, const struct blockset *metadata, const st
 	int rc = 0;
 
 	for (block = 0; blockset_next(content, block, &block, &count); block += count)
-		for (uint64_t i = 0; i < count; i++)
-			blockset_remove(s, block + i);
+		blockset_remove(s, block, count);
 	for (block = 0; !rc && blockset_next(metadata, block, &block, &count); block += count)
 		rc = blockset_add(s, block, count, err);
 	return rc;
 }
 
-int ext_metadata_blocks(struct ext *e, struct blockset *s, struct p2h_error *err)
+static int collect(struct ext *e, bool reads, struct blockset *s, struct p2h_error *err)
 {
 	CLEANUP(blockset_done) struct blockset metadata = {0}, content = {0};
-	struct walk w = {.metadata = &metadata, .content = &content, .limit = 2 * s->blocks, .err = err};
+	struct walk w = {.metadata = &metadata, .content = &content, .limit = 2 * s->blocks, .reads = reads, .err = err};
 	int rc = blockset_init(&metadata, s->blocks, err);
 
 	if (!rc)
@@ -179,6 +203,16 @@ int ext_metadata_blocks(struct ext *e, struct blockset *s, struct p2h_error *err
 		rc = all_inodes(e, &w);
 	ranges_done(&w.runs);
 	if (!rc)
-		rc = add_groups(e, &metadata, err);
+		rc = add_groups(e, &w);
 	return rc ? rc : combine(s, &metadata, &content, err);
+}
+
+int ext_metadata_blocks(struct ext *e, struct blockset *s, struct p2h_error *err)
+{
+	return collect(e, false, s, err);
+}
+
+int ext_check_blocks(struct ext *e, struct blockset *s, struct p2h_error *err)
+{
+	return collect(e, true, s, err);
 }

@@ -1,6 +1,7 @@
 /* ext_recover.c - journal replay and safe repairs by e2fsck, on a copy of what it looks at */
 #include "fs/recover.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -61,6 +62,11 @@ static bool needs_recovery(const struct ext2_super_block *sb)
 static bool has_errors(const struct ext2_super_block *sb)
 {
 	return le16_get(&sb->s_state) & EXT2_ERROR_FS;
+}
+
+static bool has_external_journal(const struct ext2_super_block *sb)
+{
+	return le32_get(&sb->s_feature_compat) & EXT3_FEATURE_COMPAT_HAS_JOURNAL && !sb->s_journal_inum;
 }
 
 static int64_t last_write(const struct ext2_super_block *sb)
@@ -147,8 +153,11 @@ static int whole_volume(struct ext *e, struct blockset *s, struct p2h_error *err
 
 static int run_e2fsck(struct recover *r, struct ext_scratch *s, const char *const *options, int *ret_status, struct ext2_super_block *ret)
 {
-	int rc = ext_scratch_check(s, options, last_write(&r->sb), r->result->words, sizeof(r->result->words), ret_status, r->err);
+	char name[64];
+	int rc;
 
+	ext_scratch_name(s, name, sizeof(name));
+	rc = ext_fsck(name, options, last_write(&r->sb), r->result->words, sizeof(r->result->words), ret_status, r->err);
 	return rc ? rc : ext_scratch_super(s, ret, r->err);
 }
 
@@ -178,6 +187,14 @@ static bool journal_made_anew(const char *words)
 	return false;
 }
 
+/* What it changed is dropped with the scratch file. */
+static void nothing_done(struct recover *r, int status)
+{
+	ext_fsck_drop_deeds(r->result->words);
+	if (!r->result->words[0])
+		snprintf(r->result->words, sizeof(r->result->words), "exit status %d", status);
+}
+
 /* Without -f, which would check as well. It also clears the list of orphans, and so needs all metadata. */
 static const char *const replay_options[] = {"-p", "-Ejournal_only", NULL};
 
@@ -190,8 +207,7 @@ static int replay_by_e2fsck(struct recover *r, struct ext_scratch *s)
 		return rc;
 	if (!(status & ~E2FSCK_CORRECTED) && !journal_gone(&sb) && !journal_made_anew(r->result->words) && (!has_errors(&sb) || r->result->has_errors))
 		return take_replayed(r, s);
-	if (!r->result->words[0])
-		snprintf(r->result->words, sizeof(r->result->words), "exit status %d", status);
+	nothing_done(r, status);
 	return 0;
 }
 
@@ -199,8 +215,11 @@ static int replay_only(struct recover *r, struct ext_scratch *s)
 {
 	struct ext2_super_block sb;
 	bool done = false;
-	int rc = ext_scratch_replay(s, &done, r->err);
+	char name[64];
+	int rc;
 
+	ext_scratch_name(s, name, sizeof(name));
+	rc = ext_fsck_replay(name, &done, r->err);
 	if (!rc)
 		rc = ext_scratch_super(s, &sb, r->err);
 	if (rc || !done)
@@ -217,8 +236,8 @@ static int say_why(struct recover *r, struct ext_scratch *s)
 	struct ext2_super_block sb;
 	int status = 0, rc = run_e2fsck(r, s, replay_options, &status, &sb);
 
-	if (!rc && !r->result->words[0])
-		snprintf(r->result->words, sizeof(r->result->words), "exit status %d", status);
+	if (!rc)
+		nothing_done(r, status);
 	return rc;
 }
 
@@ -239,28 +258,58 @@ static int clear_orphans(struct recover *r, struct ext_scratch *s)
 	return ext_scratch_take(s, r->err);
 }
 
-static int check_only(struct recover *r, struct ext_scratch *s)
+static int check(struct recover *r, const char *name)
 {
-	static const char *const options[] = {"-fn", NULL};
+	static const char *const options[] = {"-fn", "-Eno_optimize_extents", NULL};
 	struct fs_recovery *result = r->result;
-	int status = 0;
+	int status = 0, rc = ext_fsck(name, options, last_write(&r->sb), result->words, sizeof(result->words), &status, r->err);
 
-	return ext_scratch_check(s, options, last_write(&r->sb), result->words, sizeof(result->words), &status, r->err);
+	if (rc)
+		return rc;
+	result->checked = true;
+	result->damaged = status;
+	if (!status)
+		result->words[0] = '\0'; /* remarks */
+	else if (!result->words[0])
+		snprintf(result->words, sizeof(result->words), "exit status %d", status);
+	return 0;
+}
+
+static int check_scratch(struct recover *r, struct ext_scratch *s)
+{
+	char name[64];
+
+	ext_scratch_name(s, name, sizeof(name));
+	return check(r, name);
+}
+
+/* e2fsck -n only reads: what lies in a file or on a device as it is needs no copy. */
+static int check_step(struct recover *r)
+{
+	char name[96];
+
+	if (has_external_journal(&r->sb))
+		return 0; /* without it e2fsck does nothing */
+	if (r->volume->fd < 0)
+		return with_scratch(r, ext_check_blocks, EXT2_FLAG_IGNORE_CSUM_ERRORS, check_scratch);
+	snprintf(name, sizeof(name), "/proc/%ld/fd/%d?offset=%" PRIu64, (long)getpid(), r->volume->fd, r->volume->fd_offset);
+	return check(r, name);
 }
 
 static int repair_safely(struct recover *r, struct ext_scratch *s)
 {
 	static const char *const options[] = {"-fp", NULL};
-	struct fs_recovery *result = r->result;
 	struct ext2_super_block sb;
-	int status = 0, rc = ext_scratch_check(s, options, last_write(&r->sb), result->words, sizeof(result->words), &status, r->err);
+	int status = 0, rc = run_e2fsck(r, s, options, &status, &sb);
 
-	if (!rc)
-		rc = ext_scratch_super(s, &sb, r->err);
-	if (rc || status & ~E2FSCK_CORRECTED || !is_ext(&sb) || has_errors(&sb))
+	if (rc)
 		return rc;
+	if (status & ~E2FSCK_CORRECTED || !is_ext(&sb) || has_errors(&sb)) {
+		nothing_done(r, status);
+		return 0;
+	}
 	rc = ext_scratch_take(s, r->err);
-	result->repaired = !rc;
+	r->result->repaired = !rc;
 	return rc;
 }
 
@@ -277,46 +326,76 @@ static int replay_step(struct recover *r)
 		rc = count_free(r); /* and the time of the last write, before anything reads it */
 		if (!rc)
 			rc = read_super(r);
-		if (!rc && has_orphans(&r->sb) && !has_errors(&r->sb)) {
-			rc = with_scratch(r, ext_metadata_blocks, EXT2_FLAG_IGNORE_CSUM_ERRORS, clear_orphans);
-			if (!rc)
-				rc = count_free(r);
-		}
 	}
 	return rc ? in_words(r, rc) : 0;
 }
 
-int fs_ext_recover(struct disk *volume, bool repair, struct fs_recovery *ret, struct p2h_error *err)
+static int orphan_step(struct recover *r)
+{
+	int rc = with_scratch(r, ext_metadata_blocks, EXT2_FLAG_IGNORE_CSUM_ERRORS, clear_orphans);
+
+	return rc ? rc : count_free(r);
+}
+
+static int recover(struct recover *r, unsigned flags)
+{
+	struct fs_recovery *result = r->result;
+	int rc = 0;
+
+	if (result->needs_recovery) {
+		rc = replay_step(r);
+		if (rc || !result->replayed)
+			return rc;
+		rc = read_super(r);
+		if (rc)
+			return rc;
+		result->has_errors |= has_errors(&r->sb); /* a superblock in the journal may be older than the damage */
+	}
+	if (has_orphans(&r->sb) && !result->has_errors)
+		rc = orphan_step(r);
+	/* What is marked as damaged is told e2fsck's words in any case. */
+	if (rc)
+		return in_words(r, rc);
+	if ((result->has_errors && !(flags & FS_RECOVER_REPAIR)) || (!result->has_errors && flags & FS_RECOVER_CHECK))
+		rc = check_step(r);
+	if (!rc && flags & FS_RECOVER_REPAIR && (result->has_errors || result->damaged))
+		rc = with_scratch(r, ext_metadata_blocks, EXT2_FLAG_IGNORE_CSUM_ERRORS, repair_safely);
+	return rc ? in_words(r, rc) : 0;
+}
+
+static int start(struct recover *r, struct fs_recovery *ret, bool *ret_ext)
+{
+	int rc = read_super(r);
+
+	*ret = (struct fs_recovery){0};
+	*ret_ext = !rc && is_ext(&r->sb);
+	if (*ret_ext) {
+		ret->needs_recovery = needs_recovery(&r->sb);
+		ret->has_errors = has_errors(&r->sb);
+		ret->has_orphans = has_orphans(&r->sb);
+	}
+	return rc;
+}
+
+int fs_ext_recover(struct disk *volume, unsigned flags, struct fs_recovery *ret, struct p2h_error *err)
 {
 	struct p2h_error own;
 	struct recover r = {.volume = volume, .result = ret, .err = err ? err : &own};
-	int rc = read_super(&r);
+	bool ext;
+	int rc = start(&r, ret, &ext);
 
-	*ret = (struct fs_recovery){0};
-	if (rc || !is_ext(&r.sb))
-		return rc;
-	ret->needs_recovery = needs_recovery(&r.sb);
-	ret->has_errors = has_errors(&r.sb);
-	if (ret->needs_recovery) {
-		rc = replay_step(&r);
-		if (rc || !ret->replayed)
-			return rc;
-		rc = read_super(&r);
-		if (rc)
-			return rc;
-		ret->has_errors |= has_errors(&r.sb); /* a superblock in the journal may be older than the damage */
-	}
-	if (!ret->has_errors)
-		return 0;
-	rc = with_scratch(&r, ext_metadata_blocks, EXT2_FLAG_IGNORE_CSUM_ERRORS, repair ? repair_safely : check_only);
-	return rc ? in_words(&r, rc) : 0;
+	return rc || !ext ? rc : recover(&r, flags);
 }
 
-int fs_ext_dirty(struct disk *volume, bool *ret, struct p2h_error *err)
+int fs_ext_look(struct disk *volume, bool whole, struct fs_recovery *ret, struct p2h_error *err)
 {
-	struct recover r = {.volume = volume, .err = err};
-	int rc = read_super(&r);
+	struct p2h_error own;
+	struct recover r = {.volume = volume, .result = ret, .err = err ? err : &own};
+	bool ext;
+	int rc = start(&r, ret, &ext);
 
-	*ret = !rc && is_ext(&r.sb) && (needs_recovery(&r.sb) || has_errors(&r.sb));
-	return rc;
+	if (rc || !ext || !whole || ret->needs_recovery || ret->has_errors || ret->has_orphans)
+		return rc;
+	rc = check_step(&r);
+	return rc ? in_words(&r, rc) : 0;
 }

@@ -4,15 +4,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 
 #include "base/cleanup.h"
 #include "base/le.h"
-#include "base/run.h"
 
 #define CHUNK (1024 * 1024u)
-#define LINES_KEPT 3
 
 /* A file without a name: nothing is left, however we end. */
 static int open_unnamed(struct p2h_error *err)
@@ -148,107 +144,6 @@ int ext_scratch_fill(struct ext_scratch *s, struct p2h_error *err)
 	return rc;
 }
 
-/* The first lines as one: the file's name left out, anything but printable ASCII as a question mark. */
-static void keep_words(const struct buf *out, const char *name, char *words, size_t size)
-{
-	const char *at = out->data ? out->data : "", *end = at + out->len;
-	size_t len = 0, name_len = strlen(name);
-
-	words[0] = '\0';
-	for (int lines = 0; at < end && lines < LINES_KEPT; lines++) {
-		const char *stop = memchr(at, '\n', (size_t)(end - at));
-		size_t start = len;
-
-		if (!stop)
-			stop = end;
-		if ((size_t)(stop - at) > 5 && !memcmp(at, "Pass ", 5)) {
-			at = stop < end ? stop + 1 : end;
-			lines--;
-			continue;
-		}
-		if (len && len + 3 < size)
-			len += (size_t)snprintf(words + len, size - len, "; ");
-		while (at < stop && len + 1 < size) {
-			if ((size_t)(stop - at) >= name_len && !memcmp(at, name, name_len)) {
-				at += name_len;
-				if (stop - at >= 2 && !memcmp(at, ": ", 2))
-					at += 2;
-				else
-					len += (size_t)snprintf(words + len, size - len, "%s", size - len > 16 ? "the volume" : "");
-				continue;
-			}
-			words[len++] = *at >= ' ' && *at <= '~' ? *at : '?';
-			at++;
-		}
-		words[len] = '\0';
-		if (len - start <= (start ? 2 : 0)) { /* an empty line */
-			words[len = start] = '\0';
-			lines--;
-		}
-		at = stop < end ? stop + 1 : end;
-	}
-}
-
-int ext_scratch_check(struct ext_scratch *s, const char *const *options, int64_t now, char *words, size_t size, int *ret_status,
-		      struct p2h_error *err)
-{
-	char name[64], clock[48];
-	const char *argv[8] = {"env", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", clock, "e2fsck"};
-	CLEANUP(buf_done) struct buf out = {0};
-	size_t n = 4;
-	int rc;
-
-	snprintf(name, sizeof(name), "/proc/%ld/fd/%d", (long)getpid(), s->fd);
-	snprintf(clock, sizeof(clock), "E2FSCK_TIME=%lld", (long long)(now > 0 ? now : 1));
-	for (size_t i = 0; i < 2 && options[i]; i++)
-		argv[n++] = options[i];
-	argv[n] = name;
-	rc = run_program(argv, "e2fsprogs", &out, ret_status, err);
-	if (rc)
-		return rc;
-	if (*ret_status == 127)
-		return error_set(err, P2H_TOOL, "e2fsck is not installed (Debian package e2fsprogs)");
-	keep_words(&out, name, words, size);
-	return 0;
-}
-
-static int wait_for(pid_t pid, struct p2h_error *err)
-{
-	int status;
-
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return error_sys(err, errno, "waiting for debugfs");
-	if (!WIFEXITED(status) || WEXITSTATUS(status))
-		return error_set(err, P2H_TOOL, "debugfs failed (status 0x%x)", (unsigned)status);
-	return 0;
-}
-
-int ext_scratch_replay(struct ext_scratch *s, bool *ret_done, struct p2h_error *err)
-{
-	static const char complaint[] = "journal_run:";
-	char name[64], said[4096];
-	/* -n: bitmaps that the journal has newer ones of need not agree with their checksums, and are not used. */
-	const char *const argv[] = {"debugfs", "-w", "-n", "-R", "journal_run", name, NULL};
-	CLEANUP_FD int words = memfd_create("pv2hvm", MFD_CLOEXEC);
-	ssize_t n;
-	pid_t pid;
-	int rc;
-
-	if (words < 0)
-		return error_sys(err, errno, "memfd_create");
-	snprintf(name, sizeof(name), "/proc/%ld/fd/%d", (long)getpid(), s->fd);
-	rc = run_start(argv, "e2fsprogs", -1, words, -1, &pid, err);
-	if (!rc)
-		rc = wait_for(pid, err);
-	if (rc)
-		return rc;
-	n = pread(words, said, sizeof(said), 0);
-	/* It forgets the journal whether it could be replayed or not; only its words tell. */
-	*ret_done = n > 0 && n < (ssize_t)sizeof(said) && !memmem(said, (size_t)n, complaint, strlen(complaint));
-	return 0;
-}
-
 int ext_scratch_super(struct ext_scratch *s, struct ext2_super_block *ret, struct p2h_error *err)
 {
 	return file_read(s, (char *)ret, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, err);
@@ -317,4 +212,9 @@ int ext_scratch_take(struct ext_scratch *s, struct p2h_error *err)
 	for (; !rc && blockset_next(&s->set, block, &block, &count); block += count)
 		rc = take_range(s, buf, old, block * s->block_size, count * s->block_size, err);
 	return rc;
+}
+
+void ext_scratch_name(const struct ext_scratch *s, char *ret, size_t size)
+{
+	snprintf(ret, size, "/proc/%ld/fd/%d", (long)getpid(), s->fd);
 }

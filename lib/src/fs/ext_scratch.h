@@ -13,7 +13,7 @@ int blockset_init(struct blockset *s, uint64_t blocks, struct p2h_error *err);
 void blockset_done(struct blockset *s);
 bool blockset_has(const struct blockset *s, uint64_t block);
 int blockset_add(struct blockset *s, uint64_t block, uint64_t count, struct p2h_error *err); /* what lies past the end is left out */
-void blockset_remove(struct blockset *s, uint64_t block);
+void blockset_remove(struct blockset *s, uint64_t block, uint64_t count);
 /* The first run of members at or after `block`; false: none. */
 bool blockset_next(const struct blockset *s, uint64_t block, uint64_t *ret_start, uint64_t *ret_count);
 
@@ -29,14 +29,8 @@ struct ext_scratch {
 int ext_scratch_open(struct disk *volume, uint32_t block_size, struct ext_scratch *ret, struct p2h_error *err);
 void ext_scratch_done(struct ext_scratch *s);
 int ext_scratch_fill(struct ext_scratch *s, struct p2h_error *err);
-/*
- * Runs e2fsck with these options (at most two words) and the clock at `now`. words: its first lines, without the file's name and with
- * nothing that a terminal would take for a command.
- */
-int ext_scratch_check(struct ext_scratch *s, const char *const *options, int64_t now, char *words, size_t size, int *ret_status,
-		      struct p2h_error *err);
-/* Replays the journal and does nothing else. *ret_done false: it could not be replayed, the scratch file is of no use any more. */
-int ext_scratch_replay(struct ext_scratch *s, bool *ret_done, struct p2h_error *err);
+/* What e2fsck and debugfs call the file. */
+void ext_scratch_name(const struct ext_scratch *s, char *ret, size_t size);
 /* The superblock as it is in the scratch file. */
 int ext_scratch_super(struct ext_scratch *s, struct ext2_super_block *ret, struct p2h_error *err);
 /* Writes every block that e2fsck has changed to the volume. */
@@ -47,5 +41,17 @@ int ext_replay_blocks(struct ext *e, struct blockset *s, struct p2h_error *err);
 
 /* ext_metadata.c: whatever is allocated, but the content of regular files; never less than e2fsck looks at */
 int ext_metadata_blocks(struct ext *e, struct blockset *s, struct p2h_error *err);
+/* The same for e2fsck -n, which needs neither the journal's content nor the parts of inode tables that were never used. */
+int ext_check_blocks(struct ext *e, struct blockset *s, struct p2h_error *err);
+
+/*
+ * ext_fsck.c: runs e2fsck on a file, with these options (at most two words) and the clock at `now`. words: the first lines of what it
+ * says, as one, without the file's name, its questions and anything that a terminal would take for a command.
+ */
+int ext_fsck(const char *name, const char *const *options, int64_t now, char *words, size_t size, int *ret_status, struct p2h_error *err);
+/* Leaves out of the words what e2fsck says that it did: for a run whose result is not taken. */
+void ext_fsck_drop_deeds(char *words);
+/* Replays the journal by debugfs and does nothing else. *ret_done false: it could not be, and the file is of no use any more. */
+int ext_fsck_replay(const char *name, bool *ret_done, struct p2h_error *err);
 
 #endif

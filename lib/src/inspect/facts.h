@@ -78,10 +78,11 @@ struct facts_host {
 	size_t core_len;
 };
 
-/* A volume whose journal was not replayed, or that is marked as damaged, and what was done about it before anything was read. */
+/* What was found of a volume before anything was read (a journal that was not replayed, damage), and done about it. */
 struct facts_recovery {
 	unsigned number;
 	bool needs_recovery, has_errors; /* as found */
+	bool checked, damaged;           /* e2fsck has looked at all of it, and finds errors */
 	bool replayed, repaired;
 	const char *words;               /* e2fsck's, on what could not be done or what was repaired; "" if none */
 };
@@ -108,6 +109,7 @@ struct facts {
 	uint32_t block_size;
 	struct strlist features;
 	bool needs_recovery, has_errors, not_clean; /* the root, as the source has it */
+	bool checked, damaged;       /* e2fsck has looked at all of the root, and finds errors (marked or not) */
 	struct facts_recovery *recovery;
 	size_t recoveries;
 	int64_t clock;               /* when the root file system was last written: the time that changes get */

@@ -6,6 +6,7 @@
 
 #include "apply/apply.h"
 #include "base/cleanup.h"
+#include "base/escape.h"
 #include "disk/host.h"
 
 #define STEPS 5
@@ -65,7 +66,7 @@ static int check_output(struct p2h_job *job, struct p2h_error *err)
 		return commit_check_file(o->output, o->force, err);
 	if (!o->in_place)
 		return 0;
-	if (!lstat(undo, &st))
+	if (!lstat(undo, &st) && !commit_is_begun(undo))
 		return error_set(err, P2H_EXISTS, "%s: an undo journal is there already: put the image back with `pv2hvm undo %s`, or move the journal away",
 				 undo, job->source);
 	return 0;
@@ -94,7 +95,9 @@ static int open_donor(struct p2h_job *job, struct p2h_error *err)
 	rc = host_check_unused(name, false, err);
 	if (!rc)
 		rc = disk_open(name, NULL, 0, &job->donor_disk, err);
-	return rc ? rc : guest_open(job->donor_disk, -1, GUEST_DONOR, 0, &job->donor, err);
+	if (!rc)
+		rc = job_recover_donor(job, err);
+	return rc ? rc : guest_open(job_donor_view(job), -1, GUEST_DONOR, 0, &job->donor, err);
 }
 
 /* The running system's own disk may give the kernel (--donor /), but is never changed. */
@@ -135,6 +138,8 @@ int p2h_open(const char *source, const struct p2h_options *options, struct p2h_j
 	}
 	if (!rc)
 		rc = job_warn_identity(job, err);
+	for (size_t i = 0; !rc && i < job->warnings.len; i++)
+		escape_line(job->warnings.item[i]); /* labels, file names */
 	if (rc) {
 		p2h_close(job);
 		return rc;
@@ -369,6 +374,11 @@ int p2h_report(struct p2h_job *job, enum p2h_format format, char **ret, struct p
 		return rc;
 	*ret = buf_take(&text);
 	return *ret ? 0 : error_nomem(err);
+}
+
+const char *p2h_warning(const struct p2h_job *job, size_t i)
+{
+	return i < job->warnings.len ? job->warnings.item[i] : NULL;
 }
 
 void p2h_close(struct p2h_job *job)

@@ -15,7 +15,8 @@ struct p2h_job {
 
 	struct disk *source_disk, *donor_disk;
 	struct transaction *recovered;    /* over the source: what journals held, for reading; NULL: nothing to replay */
-	struct facts_recovery *recovery;  /* per volume that needed it; words are its own */
+	struct transaction *donor_recovered;
+	struct facts_recovery *recovery;  /* per volume of the source that was looked at or needed it; words are its own */
 	size_t recoveries;
 	struct guest *guest, *donor;
 	struct facts facts;
@@ -33,10 +34,13 @@ struct p2h_job {
 /* Is the output a device that is there already? */
 bool job_output_is_device(const struct p2h_job *job);
 
-/* recover.c: replays journals and repairs, on a transaction of its own over the source. */
+/* recover.c: checks, replays journals and repairs, on a transaction of its own over the source. */
 int job_recover(struct p2h_job *job, struct p2h_error *err);
+/* The donor's journals; what cannot be replayed becomes a warning. */
+int job_recover_donor(struct p2h_job *job, struct p2h_error *err);
 void job_recover_done(struct p2h_job *job);
 struct disk *job_view(const struct p2h_job *job); /* the source as it is to be read */
+struct disk *job_donor_view(const struct p2h_job *job); /* the donor likewise */
 /* Puts what was found into the facts. */
 int job_recovery_facts(struct p2h_job *job, struct p2h_error *err);
 /* Puts the recovered blocks into the job's own transaction. */

@@ -1,5 +1,5 @@
 /*
- * recover.c - a source that was copied while it was mounted
+ * recover.c - a source that was copied while it was mounted, or is damaged; a donor that was copied while it was mounted
  *
  * What journals hold goes into a transaction of its own, over which guest and facts are read. The conversion's transaction lies over
  * the source itself (or the shifted source) and gets the same blocks first: so a commit compares with, and its undo journal keeps,
@@ -14,9 +14,19 @@
 #define MEMORY_BUDGET (16 * 1024 * 1024u)
 #define CHUNK (1024 * 1024u)
 
+static struct disk *view(struct disk *disk, const struct transaction *recovered)
+{
+	return recovered ? transaction_disk((struct transaction *)recovered) : disk;
+}
+
 struct disk *job_view(const struct p2h_job *job)
 {
-	return job->recovered ? transaction_disk(job->recovered) : job->source_disk;
+	return view(job->source_disk, job->recovered);
+}
+
+struct disk *job_donor_view(const struct p2h_job *job)
+{
+	return view(job->donor_disk, job->donor_recovered);
 }
 
 static int keep(struct p2h_job *job, unsigned number, const struct fs_recovery *r, struct p2h_error *err)
@@ -31,48 +41,73 @@ static int keep(struct p2h_job *job, unsigned number, const struct fs_recovery *
 	if (!words)
 		return error_nomem(err);
 	more[job->recoveries++] = (struct facts_recovery){
-		.number = number, .needs_recovery = r->needs_recovery, .has_errors = r->has_errors,
-		.replayed = r->replayed, .repaired = r->repaired, .words = words,
+		.number = number, .needs_recovery = r->needs_recovery, .has_errors = r->has_errors, .checked = r->checked,
+		.damaged = r->damaged, .replayed = r->replayed, .repaired = r->repaired, .words = words,
 	};
 	return 0;
 }
 
-static int recover_volume(struct p2h_job *job, const struct volume *v, struct p2h_error *err)
+/* Over a transaction only where something must be changed: what lies below is read faster. */
+static int recover_volume(struct disk *disk, const struct volume *v, unsigned flags, struct transaction **recovered, struct fs_recovery *ret,
+			  struct p2h_error *err)
 {
 	CLEANUP_DISK struct disk *slice = NULL;
-	struct fs_recovery r;
-	bool dirty = false;
-	int rc = volume_open(job_view(job), v, &slice, err);
+	int rc = volume_open(view(disk, *recovered), v, &slice, err);
 
 	if (!rc)
-		rc = fs_ext_dirty(slice, &dirty, err);
-	if (rc || !dirty)
+		rc = fs_ext_look(slice, flags & FS_RECOVER_CHECK, ret, err);
+	if (rc || !(ret->needs_recovery || ret->has_errors || ret->has_orphans || (ret->damaged && flags & FS_RECOVER_REPAIR)))
 		return rc;
-	if (!job->recovered) {
-		rc = transaction_open(job->source_disk, MEMORY_BUDGET, NULL, &job->recovered, err);
+	if (!*recovered) {
+		rc = transaction_open(disk, MEMORY_BUDGET, NULL, recovered, err);
 		if (rc)
 			return rc;
 	}
 	disk_close(TAKE(slice));
-	rc = volume_open(job_view(job), v, &slice, err);
-	if (!rc)
-		rc = fs_ext_recover(slice, job->options.repair, &r, err);
-	return rc ? rc : keep(job, v->number, &r, err);
+	rc = volume_open(view(disk, *recovered), v, &slice, err);
+	return rc ? rc : fs_ext_recover(slice, flags, ret, err);
 }
 
 int job_recover(struct p2h_job *job, struct p2h_error *err)
 {
+	unsigned flags = (job->options.repair ? FS_RECOVER_REPAIR : 0) | (job->options.no_check ? 0 : FS_RECOVER_CHECK);
 	CLEANUP(volumes_done) struct volumes volumes = {0};
 	int rc = volumes_probe(job->source_disk, &volumes, err);
 
 	for (size_t i = 0; !rc && i < volumes.len; i++) {
 		const struct volume *v = &volumes.item[i];
+		struct fs_recovery r;
 
 		if (strncmp(v->content, "ext", 3))
 			continue;
-		rc = recover_volume(job, v, err);
+		rc = recover_volume(job->source_disk, v, flags, &job->recovered, &r, err);
+		if (!rc && (r.needs_recovery || r.has_errors || r.checked))
+			rc = keep(job, v->number, &r, err);
 		if (rc)
 			error_prefix(err, rc, "%s: recovery of volume %u", job->source, v->number);
+	}
+	return rc;
+}
+
+/* A journal that cannot be replayed does not stop the conversion: the kernel may still be read, and each of its files is looked at. */
+int job_recover_donor(struct p2h_job *job, struct p2h_error *err)
+{
+	CLEANUP(volumes_done) struct volumes volumes = {0};
+	int rc = volumes_probe(job->donor_disk, &volumes, err);
+
+	for (size_t i = 0; !rc && i < volumes.len; i++) {
+		const struct volume *v = &volumes.item[i];
+		struct fs_recovery r;
+
+		if (strncmp(v->content, "ext", 3))
+			continue;
+		rc = recover_volume(job->donor_disk, v, 0, &job->donor_recovered, &r, err);
+		if (!rc && r.needs_recovery && !r.replayed)
+			strlist_addf(&job->warnings, "donor %s: the journal of volume %u holds changes that cannot be replayed (e2fsck: %s): "
+				     "its kernel is read without them", job->options.donor, v->number, r.words);
+		else if (!rc && r.has_errors)
+			strlist_addf(&job->warnings, "donor %s: the file system of volume %u is marked as damaged (e2fsck: %s): "
+				     "its kernel is read as it is", job->options.donor, v->number, r.words);
 	}
 	return rc;
 }
@@ -83,6 +118,7 @@ void job_recover_done(struct p2h_job *job)
 		free((char *)job->recovery[i].words);
 	free(job->recovery);
 	transaction_close(job->recovered);
+	transaction_close(job->donor_recovered);
 }
 
 int job_recovery_facts(struct p2h_job *job, struct p2h_error *err)
@@ -106,6 +142,8 @@ int job_recovery_facts(struct p2h_job *job, struct p2h_error *err)
 			continue;
 		f->needs_recovery |= r->needs_recovery;
 		f->has_errors |= r->has_errors;
+		f->checked = r->checked;
+		f->damaged = r->damaged;
 	}
 	return 0;
 }

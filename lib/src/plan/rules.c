@@ -6,10 +6,10 @@
 #include "plan/planner.h"
 
 static const struct rule table[] = {
-	{"source-state", SEVERITY_BOOT, "a file system that needs journal recovery or is marked as having errors",
+	{"source-state", SEVERITY_BOOT, "a file system that needs journal recovery or is damaged, marked so or not",
 	 "replays the journal; refuses a damaged file system, or repairs it with --repair",
 	 "GRUB never replays a journal, and a damaged file system must be repaired first",
-	 "e2fsprogs: s_feature_incompat needs_recovery, s_state", rule_source_state},
+	 "e2fsprogs: s_feature_incompat needs_recovery, s_state, e2fsck -fn", rule_source_state},
 	{"unmounted", SEVERITY_BOOT, "/boot or /usr on a file system that cannot be read here", "refuses the conversion",
 	 "kernel and modules could not be put where the guest looks for them", "fstab(5)", rule_unmounted},
 	{"grub-features", SEVERITY_BOOT, "ext4 features that GRUB 2 cannot read: inline_data, ea_inode, casefold",

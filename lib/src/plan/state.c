@@ -3,7 +3,7 @@
 
 #include "plan/planner.h"
 
-/* One volume that was dirty or damaged, and what became of it before anything was read. */
+/* One volume, whether it was dirty or damaged, and what became of it before anything was read. */
 static void recovered(struct planner *p, const struct facts_recovery *r)
 {
 	const struct facts *f = p->facts;
@@ -29,6 +29,12 @@ static void recovered(struct planner *p, const struct facts_recovery *r)
 		judge(p, arena_printf(p->arena, "%ssuperblock: state has errors", volume),
 		      arena_printf(p->arena, "the file system is marked as damaged%s", words),
 		      "--repair lets e2fsck do its safe repairs; for more run `e2fsck -f` on a copy of the volume and convert that");
+	else if (r->damaged && r->repaired)
+		planner_tell(p, arena_printf(p->arena, "%se2fsck -fn", volume),
+			     arena_printf(p->arena, "the file system was damaged, though not marked so%s", words), "e2fsck -p has repaired it in the result");
+	else if (r->damaged)
+		judge(p, arena_printf(p->arena, "%se2fsck -fn says: %s", volume, r->words), "the file system is damaged, though not marked so",
+		      "--repair lets e2fsck do its safe repairs; for more run `e2fsck -f` on a copy of the volume and convert that");
 }
 
 void rule_source_state(struct planner *p)
@@ -40,17 +46,16 @@ void rule_source_state(struct planner *p)
 		known |= f->recovery[i].number == f->root_number;
 		recovered(p, &f->recovery[i]);
 	}
-	if (known)
-		return;
-	if (f->needs_recovery)
+	if (!known && f->needs_recovery)
 		planner_block(p, "superblock: needs_recovery", "the journal holds changes that are not in the file system yet: the volume was copied while it was mounted",
 			      "run `e2fsck -E journal_only` (or e2fsck -p) on a copy of the volume and convert that");
-	if (f->has_errors)
+	if (!known && f->has_errors)
 		planner_block(p, "superblock: state has errors", "the file system is marked as damaged",
 			      "run `e2fsck -f` on a copy of the volume and convert that");
-	if (f->not_clean && !f->needs_recovery && !f->has_errors)
+	if (f->not_clean && !f->needs_recovery && !f->has_errors && !f->damaged)
 		planner_tell(p, "superblock: state not clean", "the file system was not unmounted cleanly",
-			     "the guest checks it at its next boot; `e2fsck -f` on the copy does it now");
+			     f->checked ? "e2fsck finds nothing wrong with it" :
+					  "the guest checks it at its next boot; `e2fsck -f` on the copy does it now");
 }
 
 void rule_grub_features(struct planner *p)

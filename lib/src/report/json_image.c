@@ -92,6 +92,8 @@ static json_t *file_system(struct json_writer *w, const struct facts *f)
 	json_put_bool(w, object, "needs_recovery", f->needs_recovery);
 	json_put_bool(w, object, "has_errors", f->has_errors);
 	json_put_bool(w, object, "not_clean", f->not_clean);
+	json_put_bool(w, object, "checked", f->checked);
+	json_put_bool(w, object, "damaged", f->damaged);
 	return object;
 }
 

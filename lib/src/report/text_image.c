@@ -44,9 +44,12 @@ static void append_root(struct buf *b, const struct facts *f)
 	const struct facts_recovery *r = recovery_of_root(f);
 	const char *state = f->has_errors && r && r->repaired ? "marked as having errors; shown as e2fsck -p repairs it" :
 			    f->has_errors ? "marked as having errors" :
+			    f->damaged && r && r->repaired ? "damaged; shown as e2fsck -p repairs it" :
+			    f->damaged ? "damaged, though not marked so" :
 			    f->needs_recovery && r && r->replayed ? "the journal has to be replayed; shown as it is after that" :
 			    f->needs_recovery ? "the journal has to be replayed" :
 			    f->not_clean ? "not unmounted cleanly" : "clean";
+	const char *words = r && *r->words ? r->words : f->checked ? "finds nothing wrong" : "";
 
 	text_section(b, "Root file system");
 	if (f->root_number)
@@ -57,7 +60,7 @@ static void append_root(struct buf *b, const struct facts *f)
 	append_field(b, "UUID", f->root_uuid);
 	append_field(b, "label", f->root_label);
 	append_field(b, "state", state);
-	append_field(b, "e2fsck", r ? r->words : "");
+	append_field(b, "e2fsck", words);
 	append_joined(&features, &f->features, " ");
 	append_bytes(&total, multiply(f->space.blocks, f->space.block_size));
 	append_bytes(&free_space, multiply(f->space.blocks_free, f->space.block_size));
