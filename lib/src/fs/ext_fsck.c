@@ -14,7 +14,7 @@
 
 #define LINES_KEPT 3
 #define SAID_KEPT 16384u       /* bytes */
-#define SAID_MAX (1024 * 1024u) /* some damage makes e2fsck go round in circles and never stop talking */
+#define SAID_MAX (256 * 1024u)  /* some damage makes e2fsck go round in circles and never stop talking */
 #define E2FSCK_UNCORRECTED 4
 
 static bool starts_with(const char *text, size_t len, const char *start)
