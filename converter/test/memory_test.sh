@@ -3,7 +3,7 @@
 set -euo pipefail
 # shellcheck source=support.sh
 . "$(dirname "${BASH_SOURCE[0]}")/support.sh"
-need debugfs mke2fs resize2fs openssl python3
+need debugfs mke2fs resize2fs openssl python3 zstd
 [ "$(df --output=avail -B1M "$work" | tail -n 1)" -ge 12288 ] || skip "less than 12 GiB are free in $work"
 
 limit=131072 # KiB
@@ -45,4 +45,14 @@ check "the result verifies" "$PV2HVM" verify "$work/out.raw"
 rm -f "$work/out.raw"
 convert_within "in place" "$work/guest.raw" --donor "$work/donor" --in-place --layout flat
 check "the result in place verifies" "$PV2HVM" verify "$work/guest.raw"
+
+# The same, with modules that have to be unpacked
+zstd -q --rm -1 "$tree"/kernel/large[12].ko
+(cd "$tree" && printf 'kernel/large%s.ko.zst:\n' 1 2 >>modules.dep)
+cp --sparse=always "$guest" "$work/guest.raw"
+truncate -s 4G "$work/guest.raw"
+check "a guest of 4 GiB again" resize2fs "$work/guest.raw"
+convert_within "modules unpacked" "$work/guest.raw" --donor "$work/donor" -o "$work/out.raw"
+check "they are unpacked" debugfs -R "stat ${tree#"$work/donor"}/kernel/large1.ko" "$work/out.raw?offset=1048576"
+check "that result verifies" "$PV2HVM" verify "$work/out.raw"
 finish

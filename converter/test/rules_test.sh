@@ -10,7 +10,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/support.sh"
 # shellcheck source=converter/test/small.sh
 . "$(dirname "${BASH_SOURCE[0]}")/small.sh"
-need cc cpio mke2fs jq sfdisk mkswap debugfs
+need cc cpio mke2fs jq sfdisk mkswap debugfs xz zstd
 
 here=$PV2HVM_SOURCE_DIR/converter/test
 accept=no cases=()

@@ -84,6 +84,20 @@ small_guest_kernel() {
 	: >"$tree/lib/modules/$release/modules.dep"
 }
 
+# small_pack TREE xz|zst|gz: the modules of a donor's tree as distributions pack them
+small_pack() {
+	local modules=$1/lib/modules/$small_release module
+	while IFS= read -r module; do
+		touch -d @1600000000 "$module"
+		case $2 in
+		xz) xz -q --check=crc32 "$module" ;;
+		zst) zstd -q --rm "$module" ;;
+		gz) gzip -n "$module" ;;
+		esac
+	done < <(find "$modules/kernel" -name '*.ko')
+	sed -i "s/\\.ko\\b/.ko.$2/g" "$modules/modules.dep"
+}
+
 # small_tree TREE: what any guest has, and nothing that says which one it is
 small_tree() {
 	mkdir -p "$1"/{boot/grub,etc,sbin,bin,lib/modules,dev,proc,sys,tmp,var}

@@ -87,7 +87,7 @@ static void dep(void **state)
 	(void)state;
 	assert_int_equal(kmodindex_make(text, strlen(text), &bin, NULL), 0);
 	assert_non_null(memmem(bin.data, bin.len, "\0\0\0\2kernel/c-d.ko.xz:", 22));
-	assert_non_null(memmem(bin.data, bin.len, "\0\0\0\0kernel/a.ko.xz: kernel/b.ko kernel/c-d.ko.xz", 50));
+	assert_non_null(memmem(bin.data, bin.len, "\0\0\0\0kernel/a.ko.xz: kernel/b.ko kernel/c-d.ko.xz", 49));
 	buf_clear(&bin);
 	assert_int_equal(kmodindex_rewrite_dep(text, strlen(text), plain_without_b, NULL, &out, &bin, NULL), 0);
 	assert_string_equal(out.data, "kernel/a.ko: kernel/c-d.ko\nkernel/c-d.ko:\n");
@@ -112,11 +112,36 @@ static void alias(void **state)
 	assert_non_null(memmem(bin.data, bin.len, "s_ext4\0\0\0\0\1\0\0\0\1c", 16));
 }
 
+static void find(void **state)
+{
+	static const char text[] = "kernel/a.ko:\nkernel/ab.ko: kernel/a.ko\nkernel/abc-d.ko:\nkernel/b.ko:\n";
+	static const struct {
+		const char *key, *value;
+	} rows[] = {
+		{"a", "kernel/a.ko:"}, {"ab", "kernel/ab.ko: kernel/a.ko"}, {"abc_d", "kernel/abc-d.ko:"}, {"b", "kernel/b.ko:"},
+		{"", NULL}, {"abc", NULL}, {"abc_de", NULL}, {"c", NULL}, {"A", NULL},
+	};
+	CLEANUP(buf_done) struct buf bin = {0};
+
+	(void)state;
+	assert_int_equal(kmodindex_make(text, strlen(text), &bin, NULL), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *value = kmodindex_find(bin.data, bin.len, rows[i].key);
+
+		assert_true(rows[i].value ? value && !strcmp(value, rows[i].value) : !value);
+	}
+	for (size_t len = 0; len < bin.len; len++) /* cut short: nothing is read past the end */
+		kmodindex_find(bin.data, len, "abc_d");
+	assert_null(kmodindex_find(bin.data, bin.len / 2, "ab"));
+	bin.data[0] ^= 1;
+	assert_null(kmodindex_find(bin.data, bin.len, "a"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(binary_form), cmocka_unit_test(empty_index), cmocka_unit_test(keys_that_do_not_fit),
-	    cmocka_unit_test(dep),         cmocka_unit_test(alias),
+	    cmocka_unit_test(dep),         cmocka_unit_test(alias), cmocka_unit_test(find),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,6 +35,25 @@ static void names(void **state)
 	}
 }
 
+static void packing(void **state)
+{
+	static const struct {
+		const char *path, *packing;
+		size_t plain;
+	} rows[] = {
+		{"kernel/a.ko.xz", "xz", 11}, {"a.ko.zst", "zst", 4}, {"a.ko.gz", "gz", 4}, {"a.ko", NULL, 4}, {".ko.xz", NULL, 6},
+		{"a.xz", NULL, 4},            {"", NULL, 0},          {"a.ko.bz2", NULL, 8},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const char *found = kmodule_packing(rows[i].path, strlen(rows[i].path));
+
+		assert_true(rows[i].packing ? found && !strcmp(found, rows[i].packing) : !found);
+		assert_int_equal(kmodule_plain_len(rows[i].path, strlen(rows[i].path)), rows[i].plain);
+	}
+}
+
 static void dependencies(void **state)
 {
 	static const char text[] = "kernel/net/z.ko.xz:\r\nkernel/crypto/aesni-intel.ko: kernel/crypto/cryptd.ko  kernel/b.ko\n"
@@ -108,7 +127,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(names),
-	    cmocka_unit_test(dependencies),
+	    cmocka_unit_test(packing), cmocka_unit_test(dependencies),
 	    cmocka_unit_test(builtin),
 	    cmocka_unit_test(too_many),
 	};

@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "parse/kmodindex.h"
 #include "support/verifycheck.h"
 
 #define DEP BOOTIMAGE_MODULES "/modules.dep"
@@ -291,6 +293,28 @@ static void bad_index(struct fs *fs)
 	edit_put(fs, BOOTIMAGE_MODULES "/modules.dep.bin", "");
 }
 
+static void packed_modules(struct fs *fs)
+{
+	CLEANUP(buf_done) struct buf dep = {0}, bin = {0};
+
+	edit_replace(fs, DEP, "kernel/ena.ko:", "kernel/ena.ko.zst:");
+	assert_int_equal(fs_rename(fs, BOOTIMAGE_MODULES "/kernel/ena.ko", BOOTIMAGE_MODULES "/kernel/ena.ko.zst", NULL), 0);
+	assert_int_equal(fs_read(fs, DEP, 65536, &dep, NULL), 0);
+	assert_int_equal(kmodindex_make(dep.data, dep.len, &bin, NULL), 0);
+	assert_int_equal(fs_write(fs, BOOTIMAGE_MODULES "/modules.dep.bin", bin.data, bin.len, &verify_meta, NULL), 0);
+	assert_int_equal(fs_write(fs, "/sbin/modprobe", "\177ELF kmod +XZ -ZLIB", 20, &verify_meta, NULL), 0);
+}
+
+static void other_index(struct fs *fs)
+{
+	CLEANUP(buf_done) struct buf dep = {0}, bin = {0};
+
+	assert_int_equal(fs_read(fs, DEP, 65536, &dep, NULL), 0);
+	assert_int_equal(kmodindex_make(dep.data, dep.len, &bin, NULL), 0);
+	edit_replace(fs, DEP, "kernel/ena.ko:", "kernel/ena.ko.zst:");
+	assert_int_equal(fs_rename(fs, BOOTIMAGE_MODULES "/kernel/ena.ko", BOOTIMAGE_MODULES "/kernel/ena.ko.zst", NULL), 0);
+}
+
 static void no_dep(struct fs *fs)
 {
 	edit_remove(fs, DEP);
@@ -387,6 +411,8 @@ static const struct verify_row rows[] = {
 	{"module file missing", no_module, NULL, 0, VERIFY_FAIL, "modules", "jbd2.ko", false},
 	{"no modules.dep.bin", no_index, NULL, 0, VERIFY_FAIL, "modules", "modules.dep.bin", false},
 	{"empty modules.dep.bin", bad_index, NULL, 0, VERIFY_FAIL, "modules", "modules.dep.bin", false},
+	{"modules.dep.bin of other files", other_index, NULL, 0, VERIFY_FAIL, "modules", "does not lead to kernel/ena.ko.zst", false},
+	{"packed modules", packed_modules, NULL, 0, VERIFY_WARN, "modules", "compressed (.ko.zst)", false},
 	{"no modules.dep", no_dep, NULL, 0, VERIFY_FAIL, "modules", "modules.dep", false},
 	{"modules of another kernel", other_modules, NULL, 0, VERIFY_FAIL, "modules", BOOTIMAGE_MODULES, false},
 	{"no ena", no_ena, NULL, 0, VERIFY_FAIL, "network-driver", "ena", false},

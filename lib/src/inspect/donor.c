@@ -4,7 +4,6 @@
 #include "base/cleanup.h"
 #include "inspect/drivers.h"
 #include "inspect/parts.h"
-#include "inspect/tree.h"
 #include "parse/initramfs.h"
 #include "parse/textconf.h"
 
@@ -54,95 +53,6 @@ static void choose(struct facts *f, struct fs *fs, const char *wanted)
 		d->chosen.why_not = arena_printf(&f->arena, "%s has no kernel %s in /boot", where, wanted);
 	else
 		d->chosen.why_not = arena_printf(&f->arena, "%s has no kernel (/boot/vmlinuz-*)", where);
-}
-
-struct count {
-	struct fs *donor, *guest;
-	const char *from, *to;
-	uint32_t block;
-	struct facts_tree *tree;
-};
-
-static bool same_link(const struct count *c, const char *from, const char *to)
-{
-	CLEANUP_FREE char *a = NULL, *b = NULL;
-
-	return !fs_readlink(c->donor, from, &a, NULL) && !fs_readlink(c->guest, to, &b, NULL) && !strcmp(a, b);
-}
-
-static bool same_entry(const struct count *c, const char *from, const char *to, const struct fs_stat *st)
-{
-	struct fs_stat there;
-
-	if (fs_lstat(c->guest, to, &there, NULL) || there.mode != st->mode)
-		return false;
-	if (S_ISLNK(st->mode))
-		return same_link(c, from, to);
-	return !S_ISREG(st->mode) || (there.size == st->size && there.mtime == st->mtime);
-}
-
-static void count_entry(const struct count *c, const struct fs_stat *st)
-{
-	uint64_t blocks = (st->size + c->block - 1) / c->block;
-
-	if (S_ISDIR(st->mode)) {
-		c->tree->directories++;
-		c->tree->blocks += blocks ? blocks : 1;
-	} else if (S_ISLNK(st->mode)) {
-		c->tree->links++;
-		c->tree->blocks += st->size >= 60 ? 1 : 0;
-	} else {
-		c->tree->files++;
-		c->tree->bytes += st->size;
-		/* Indirect blocks of a block map: one a quarter of the block size in blocks, and their own parents. */
-		c->tree->blocks += blocks + (blocks > 12 ? blocks / (c->block / 4) + 3 : 0);
-	}
-}
-
-static int count_one(void *arg, const char *relative, const struct fs_stat *st, struct p2h_error *err)
-{
-	const struct count *c = arg;
-	CLEANUP(buf_done) struct buf from = {0}, to = {0};
-
-	count_entry(c, st);
-	if (!c->tree->present)
-		return 0;
-	buf_printf(&from, "%s/%s", c->from, relative);
-	buf_printf(&to, "%s/%s", c->to, relative);
-	if (from.failed || to.failed)
-		return error_nomem(err);
-	c->tree->present = same_entry(c, from.data, to.data, st);
-	return 0;
-}
-
-static int count_trees(struct guest *guest, struct guest *donor, struct facts *f, struct p2h_error *err)
-{
-	const struct facts_kernel *k = &f->donor.chosen;
-	const char *const boot[] = {k->image, k->initrd, k->config, k->system_map};
-	CLEANUP(buf_done) struct buf to = {0};
-	struct count c = {donor->fs, guest->fs, k->modules, NULL, f->block_size, &f->donor.modules};
-
-	buf_printf(&to, "/lib/modules/%s", k->release);
-	if (to.failed)
-		return error_nomem(err);
-	c.to = to.data;
-	c.tree->present = true;
-	f->donor.boot.present = true;
-	for (size_t i = 0; i < 4; i++) {
-		struct count one = {donor->fs, guest->fs, "", "", f->boot_space.block_size, &f->donor.boot};
-		struct fs_stat st;
-		int rc;
-
-		/* A config or map that lies in the modules directory comes with it. */
-		if (strncmp(boot[i], "/boot/", 6))
-			continue;
-		rc = fs_stat(donor->fs, boot[i], &st, err);
-		if (!rc)
-			rc = count_one(&one, boot[i] + 1, &st, err);
-		if (rc)
-			return rc;
-	}
-	return tree_walk(donor->fs, k->modules, count_one, &c, err);
 }
 
 static int read_initramfs(struct guest *donor, struct facts *f, struct p2h_error *err)
@@ -220,7 +130,10 @@ int read_donor(struct guest *guest, struct guest *donor, const char *kernel, str
 	if (!*d->chosen.release)
 		return 0;
 	read_config(donor, f);
-	rc = count_trees(guest, donor, f, err);
+	if (!d->from_guest)
+		rc = read_readable(donor->fs, d->chosen.modules, d->chosen.release, &f->modprobe, &f->arena, &d->readable, err);
+	if (!rc)
+		rc = count_trees(guest, donor, f, err);
 	if (!rc)
 		rc = read_offer(donor->fs, &d->chosen, f, err);
 	if (!rc)

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "inspect/facts_abi.h"
+#include "inspect/facts_kernel.h"
 #include "inspect/facts_offer.h"
 #include "inspect/guest.h"
 #include "parse/initramfs.h"
@@ -42,14 +43,6 @@ struct facts_kernels {
 	size_t len;
 };
 
-/* The kernel tree to be taken: what it costs in the guest's own block size. */
-struct facts_tree {
-	uint64_t files, directories, links;
-	uint64_t bytes;       /* of file content */
-	uint64_t blocks;      /* of the guest's root file system, directories and mapping blocks included */
-	bool present;         /* the guest has the same tree already: names, sizes, modes and times agree */
-};
-
 struct facts_donor {
 	bool given;
 	const char *name;           /* as the user named it */
@@ -58,6 +51,7 @@ struct facts_donor {
 	struct facts_kernel chosen; /* release "" when none fits; why_not says why */
 	bool from_guest;            /* --kernel guest */
 	struct facts_tree boot, modules;
+	struct facts_readable readable;
 	bool initramfs_read;        /* chosen's initramfs was understood */
 	const char *initramfs_error;
 	const char *initramfs_kind; /* "initramfs-tools", "dracut", ... */
@@ -123,6 +117,7 @@ struct facts {
 	unsigned bits;               /* of /sbin/init: 32, 64, 0 unknown */
 	bool has_udev;
 	struct facts_abi abi;
+	struct facts_modprobe modprobe;
 	struct facts_file *file;     /* sorted by path */
 	size_t files;
 	struct facts_kernels kernels;

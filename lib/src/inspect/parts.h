@@ -3,6 +3,7 @@
 #define P2H_INSPECT_PARTS_H
 
 #include "inspect/facts.h"
+#include "inspect/modprobe.h"
 
 /* files.c: the files that rules look at. */
 int read_files(struct fs *fs, struct facts *f, struct p2h_error *err);
@@ -21,6 +22,13 @@ int read_abi(struct fs *fs, struct facts *f, struct p2h_error *err);
 
 /* kernels.c: every kernel in /boot, newest first. */
 int read_kernels(struct fs *fs, struct arena *a, struct facts_kernels *ret, struct p2h_error *err);
+
+/* readable.c: what of the donor's modules the guest's modprobe cannot read, and what it would read instead. */
+int read_readable(struct fs *donor, const char *modules, const char *release, const struct facts_modprobe *modprobe, struct arena *a,
+		  struct facts_readable *ret, struct p2h_error *err);
+
+/* count.c: the chosen kernel's files in /boot and its modules, as they are and as the guest can read them. */
+int count_trees(struct guest *guest, struct guest *donor, struct facts *f, struct p2h_error *err);
 
 /* donor.c: the chosen kernel, its tree and its initramfs. */
 int read_donor(struct guest *guest, struct guest *donor, const char *kernel, struct facts *f, struct p2h_error *err);

@@ -27,6 +27,9 @@ void kmodindex_done(struct kmodindex *x);
 /* Appends the binary form to *ret, byte for byte what depmod writes. P2H_UNSUPPORTED: a key that depmod would refuse. Sorts the entries. */
 int kmodindex_write(struct kmodindex *x, struct buf *ret, struct p2h_error *err);
 
+/* The first value of a key, inside data; NULL if it has none, or the index is damaged on the way there. (kmodindex_find.c) */
+const char *kmodindex_find(const void *data, size_t len, const char *key);
+
 /* The index of a modules.dep as it is: modules.dep.bin, its key a module's name, its value the line. */
 int kmodindex_make(const char *dep, size_t len, struct buf *ret, struct p2h_error *err);
 

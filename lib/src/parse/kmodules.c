@@ -147,6 +147,26 @@ int kmodules_parse_dep(const char *text, size_t len, struct kmodules *ret, struc
 	return 0;
 }
 
+const char *kmodule_packing(const char *path, size_t len)
+{
+	static const char *const packing[] = {"xz", "zst", "gz"};
+
+	for (size_t i = 0; i < sizeof(packing) / sizeof(packing[0]); i++) {
+		size_t n = strlen(packing[i]);
+
+		if (len > n + 4 && !memcmp(path + len - n, packing[i], n) && !memcmp(path + len - n - 4, ".ko.", 4))
+			return packing[i];
+	}
+	return NULL;
+}
+
+size_t kmodule_plain_len(const char *path, size_t len)
+{
+	const char *packing = kmodule_packing(path, len);
+
+	return packing ? len - strlen(packing) - 1 : len;
+}
+
 /* strcmp with '-' taken for '_' in the name asked for; those of the list have '_' already. */
 static int compare_name(const char *asked, const char *listed)
 {

@@ -22,6 +22,13 @@ int kmodules_parse_dep(const char *text, size_t len, struct kmodules *ret, struc
 void kmodules_done(struct kmodules *m);
 const struct kmodule *kmodules_find(const struct kmodules *m, const char *name); /* '-' and '_' are equal; NULL if absent */
 
+/*
+ * How a module's file is packed, by its name as kmod does: "xz", "zst", "gz"; NULL for a plain one and for what is no module.
+ * kmodule_plain_len: how much of the name is left without that suffix.
+ */
+const char *kmodule_packing(const char *path, size_t len);
+size_t kmodule_plain_len(const char *path, size_t len);
+
 /* modules.builtin (one path a line) to names appended to *ret. */
 int kmodules_parse_builtin(const char *text, size_t len, struct strlist *ret, struct p2h_error *err);
 

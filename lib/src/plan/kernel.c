@@ -8,6 +8,7 @@
 void rule_donor_kernel(struct planner *p)
 {
 	const struct facts_donor *d = &p->facts->donor;
+	const struct facts_tree *modules = planner_modules(p);
 	struct action *a;
 
 	if (!*d->chosen.release) {
@@ -16,14 +17,14 @@ void rule_donor_kernel(struct planner *p)
 					    : "choose another donor: one that has /boot/vmlinuz-*, its initramfs and /lib/modules");
 		return;
 	}
-	if (d->from_guest || (d->boot.present && d->modules.present))
+	if (d->from_guest || (d->boot.present && modules->present))
 		return;
 	a = planner_action(p, ACTION_TREE, arena_printf(p->arena, "/lib/modules/%s", d->chosen.release),
 			   "the donor's kernel, its initramfs and modules");
 	if (!a)
 		return;
-	a->files = d->boot.files + d->modules.files;
-	a->bytes = d->boot.bytes + d->modules.bytes;
+	a->files = d->boot.files + modules->files;
+	a->bytes = d->boot.bytes + modules->bytes;
 }
 
 void rule_arch(struct planner *p)

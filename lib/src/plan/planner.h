@@ -38,6 +38,9 @@ void planner_replace_cmdline(struct planner *p, const char *name, const char *wo
 /* Length of the first word of a command line, as the kernel takes it apart: a blank within double quotes belongs to its word. */
 size_t cmdline_word_len(const char *text);
 
+/* The donor's modules in the form in which they are taken. */
+const struct facts_tree *planner_modules(const struct planner *p);
+
 bool has_target(const struct planner *p, unsigned target);
 
 /* Is the kernel that is to boot older than major.minor? false if its release cannot be read. */
@@ -58,6 +61,7 @@ bool next_line(const char *text, size_t len, size_t *at, struct line *ret);
 void rule_source_state(struct planner *p);     /* state.c */
 void rule_grub_features(struct planner *p);
 void rule_unmounted(struct planner *p);
+void rule_ko_compression(struct planner *p);   /* modules.c */
 void rule_donor_kernel(struct planner *p);     /* kernel.c */
 void rule_arch(struct planner *p);
 void rule_no_own_kernel(struct planner *p);

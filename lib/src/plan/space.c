@@ -47,7 +47,7 @@ void rule_space(struct planner *p)
 	struct need *b = apart ? &boot : &root;
 
 	if (find(p, ACTION_TREE)) {
-		add_tree(&root, &f->donor.modules);
+		add_tree(&root, planner_modules(p));
 		add_tree(b, &f->donor.boot);
 	}
 	if (loader) {

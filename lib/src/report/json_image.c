@@ -135,7 +135,7 @@ static json_t *tree(struct json_writer *w, const struct facts_donor *d)
 	json_put_number(w, object, "directories", d->boot.directories + d->modules.directories);
 	json_put_number(w, object, "links", d->boot.links + d->modules.links);
 	json_put_number(w, object, "bytes", d->boot.bytes + d->modules.bytes);
-	json_put_bool(w, object, "present", d->boot.present && d->modules.present);
+	json_put_bool(w, object, "present", d->boot.present && (d->modules.present || d->readable.tree.present));
 	return object;
 }
 

@@ -70,13 +70,14 @@ void text_boot_path(struct buf *b, const struct report_input *in)
 void text_kernel_tree(struct buf *b, const struct report_input *in)
 {
 	const struct facts_donor *d = &in->facts->donor;
+	const struct facts_tree *modules = in->plan->readable_modules ? &d->readable.tree : &d->modules;
 	const struct action *a = find_action(in->plan, ACTION_TREE);
 	CLEANUP(buf_done) struct buf bytes = {0};
 
 	text_section(b, "Kernel tree");
 	if (!a) {
 		text_line(b, "  nothing to copy%s", !*or_empty(d->chosen.release) ? ": no kernel fits" :
-			  d->from_guest ? ": the guest's own kernel boots" : d->boot.present && d->modules.present ? ": the guest has it already" : "");
+			  d->from_guest ? ": the guest's own kernel boots" : d->boot.present && modules->present ? ": the guest has it already" : "");
 		return;
 	}
 	append_bytes_exact(&bytes, a->bytes);

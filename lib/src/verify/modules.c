@@ -5,10 +5,11 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "inspect/modprobe.h"
+#include "parse/kmodindex.h"
 
 #define INDEX_LIMIT (16u << 20)
 #define INDEX_MAGIC "\xb0\x07\xf4\x57" /* kmod: libkmod/libkmod-index.c */
-#define PROGRAM_LIMIT (32u << 20)
 #define MODPROBE_FILES 500u
 
 /* A module file, split for going through the tree directory by directory. */
@@ -139,83 +140,69 @@ static void judge_files(struct judgement *j)
 	}
 }
 
-/* Old module-init-tools read modules.dep, kmod the .bin index beside it. */
-static bool guest_has_kmod(struct verify *v)
-{
-	static const char *const names[] = {"/sbin/modprobe", "/usr/sbin/modprobe", "/bin/modprobe"};
-
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		CLEANUP_FREE char *real = NULL;
-		size_t len;
-
-		if (fs_realpath(v->guest->fs, names[i], &real, NULL))
-			continue;
-		len = strlen(real);
-		return len >= 5 && !strcmp(real + len - 5, "/kmod");
-	}
-	return true;
-}
-
-static void judge_index(struct judgement *j)
+/* Old module-init-tools and busybox read modules.dep, kmod the .bin index beside it, which has to say the same. */
+static void judge_index(struct judgement *j, const struct facts_modprobe *modprobe)
 {
 	struct verify *v = j->v;
-	enum verify_result bad = guest_has_kmod(v) ? VERIFY_FAIL : VERIFY_WARN;
-	struct fs_file *f = NULL;
-	uint8_t magic[4] = {0};
-	size_t got = 0;
+	enum verify_result bad = modprobe->kind == MODPROBE_KMOD || modprobe->kind == MODPROBE_NONE ? VERIFY_FAIL : VERIFY_WARN;
+	CLEANUP(buf_done) struct buf bin = {0};
+	const char *unknown = NULL;
+	struct p2h_error e = {0};
 	char path[128];
 
 	snprintf(path, sizeof path, "%s/modules.dep.bin", v->modules_dir);
-	if (fs_open(v->guest->fs, path, &f, NULL)) {
-		judge(j, bad, "%s is missing: run depmod", path);
+	if (fs_read(v->guest->fs, path, INDEX_LIMIT, &bin, &e)) {
+		v->nomem |= e.code == P2H_NOMEM;
+		judge(j, bad, "%s is missing or unreadable: run depmod", path);
 		return;
 	}
-	if (fs_pread(f, magic, 0, sizeof magic, &got, NULL))
-		got = 0;
-	fs_file_close(f, NULL);
-	if (got < sizeof magic || memcmp(magic, INDEX_MAGIC, sizeof magic))
+	if (bin.len < 4 || memcmp(bin.data, INDEX_MAGIC, 4)) {
 		judge(j, bad, "%s is no module index: run depmod", path);
+		return;
+	}
+	for (size_t i = 0; i < v->modules.len; i++) {
+		const struct kmodule *m = &v->modules.item[i];
+		const char *line = kmodindex_find(bin.data, bin.len, m->name);
+		size_t len = strlen(m->path), end = line ? strcspn(line, ":") : 0;
+
+		/* Of several with one name depmod lists one. */
+		if (kmodules_find(&v->modules, m->name) != m)
+			continue;
+		if (!line)
+			unknown = m->name;
+		else if (end < len || memcmp(line + end - len, m->path, len))
+			judge(j, bad, "%s does not lead to %s: run depmod", path, m->path);
+	}
+	if (unknown)
+		judge(j, VERIFY_WARN, "%s does not know all modules, %s among others: run depmod", path, unknown);
 }
 
-/* Does the guest's modprobe, or the libkmod it uses, link a library that unpacks such modules? */
-static bool modprobe_links(struct verify *v, const char *library)
+static void judge_compression(struct judgement *j, const struct facts_modprobe *modprobe)
 {
-	CLEANUP(elf_done) struct elf_facts program = {0}, kmod = {0};
-	CLEANUP(buf_done) struct buf file = {0};
-	CLEANUP_FREE char *path = NULL;
-	const struct elf_facts *both[] = {&program, &kmod};
-
-	if (fs_read(v->guest->fs, "/sbin/modprobe", PROGRAM_LIMIT, &file, NULL) ||
-	    elf_parse(file.data ? file.data : "", file.len, &program, NULL))
-		return true; /* nothing to judge by */
-	for (size_t i = 0; i < program.needed.len; i++)
-		if (!path && !strncmp(program.needed.item[i], "libkmod.so", 10))
-			path = library_find(v, program.needed.item[i], program.bits, &kmod);
-	for (size_t k = 0; k < 2; k++)
-		for (size_t i = 0; i < both[k]->needed.len; i++)
-			if (!strncmp(both[k]->needed.item[i], library, strlen(library)))
-				return true;
-	return false;
-}
-
-static void judge_compression(struct judgement *j)
-{
-	static const char *const kinds[][2] = {{".ko.xz", "liblzma.so"}, {".ko.zst", "libzstd.so"}, {".ko.gz", "libz.so"}};
 	struct verify *v = j->v;
 
-	for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
-		bool used = false;
+	for (size_t i = 0; i < v->modules.len; i++) {
+		const char *path = v->modules.item[i].path, *packing = kmodule_packing(path, strlen(path));
 
-		for (size_t i = 0; i < v->modules.len && !used; i++) {
-			const char *path = v->modules.item[i].path;
-			size_t len = strlen(path), end = strlen(kinds[k][0]);
-
-			used = len > end && !strcmp(path + len - end, kinds[k][0]);
+		if (packing && !modprobe_reads(modprobe, packing)) {
+			judge(j, VERIFY_WARN, "modules are compressed (.ko.%s), which the guest's %s cannot read", packing, modprobe->path);
+			return;
 		}
-		if (used && !modprobe_links(v, kinds[k][1]))
-			judge(j, VERIFY_WARN, "modules are compressed (%s), which the guest's modprobe may not read",
-			      kinds[k][0]);
 	}
+}
+
+static void judge_loading(struct judgement *j)
+{
+	CLEANUP(arena_done) struct arena arena = {0};
+	struct facts_modprobe modprobe;
+	struct p2h_error e = {0};
+
+	if (read_modprobe(j->v->guest->fs, &arena, &modprobe, &e)) {
+		judge_error(j, &e, "modprobe");
+		return;
+	}
+	judge_index(j, &modprobe);
+	judge_compression(j, &modprobe);
 }
 
 void step_modules(struct verify *v)
@@ -234,8 +221,7 @@ void step_modules(struct verify *v)
 		judge(&j, VERIFY_FAIL, "%s/modules.dep is missing or unreadable", v->modules_dir);
 	} else {
 		judge_files(&j);
-		judge_index(&j);
-		judge_compression(&j);
+		judge_loading(&j);
 		judge(&j, VERIFY_PASS, "%s: %zu modules, all there", v->modules_dir, v->modules.len);
 	}
 	judgement_add(&j, "modules", "the kernel's modules");

@@ -12,6 +12,7 @@
 #include "base/le.h"
 #include "base/run.h"
 #include "parse/grubimg.h"
+#include "parse/kmodindex.h"
 #include "volume/volume.h"
 
 #define GRUB_DIR "/usr/lib/grub/i386-pc"
@@ -184,7 +185,7 @@ static bool put_modules(struct fs *fs)
 {
 	static const char *const names[] = {"xen-blkfront", "xen-netfront", "nvme", "nvme-core", "ena", "virtio_blk", "virtio_pci",
 					    "virtio_net", "ext4", "jbd2"};
-	CLEANUP(buf_done) struct buf dep = {0};
+	CLEANUP(buf_done) struct buf dep = {0}, bin = {0};
 	char path[160];
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -194,8 +195,8 @@ static bool put_modules(struct fs *fs)
 		buf_printf(&dep, "kernel/%s.ko:%s\n", names[i],
 			   !strcmp(names[i], "nvme") ? " kernel/nvme-core.ko" : !strcmp(names[i], "ext4") ? " kernel/jbd2.ko" : "");
 	}
-	return put_buf(fs, BOOTIMAGE_MODULES "/modules.dep", &dep) &&
-	       put(fs, BOOTIMAGE_MODULES "/modules.dep.bin", "\xb0\x07\xf4\x57\0\2\0\1", 8) &&
+	return !kmodindex_make(dep.data, dep.len, &bin, NULL) && put_buf(fs, BOOTIMAGE_MODULES "/modules.dep", &dep) &&
+	       put_buf(fs, BOOTIMAGE_MODULES "/modules.dep.bin", &bin) &&
 	       put_text(fs, BOOTIMAGE_MODULES "/modules.builtin", "kernel/drivers/tty/serial/8250/8250.ko\n");
 }
 
