@@ -68,6 +68,8 @@ static void fixture_init(struct fixture *x)
 	f->donor.initramfs_error = "";
 	f->donor.initramfs_kind = "initramfs-tools";
 	set_config(x, DRIVERS "CONFIG_IA32_EMULATION=y\n");
+	f->security = (struct facts_security){.iptables = "", .apparmor_parser = ""};
+	f->cloudinit = (struct facts_cloudinit){.version = "", .ec2_source = ""};
 	f->host = (struct facts_host){.grub_version = "2.06", .platform_dir = "/usr/lib/grub/i386-pc", .platform_blocks = 10,
 				      .boot_img = x->boot_img, .core = x->core, .core_len = sizeof(x->core)};
 }
@@ -388,6 +390,26 @@ static void test_boot_apart(void **state)
 	plan_done(&x.plan);
 }
 
+/* A LUKS volume of the image is named by UUID; a volume with a random key has none that stays. */
+static void test_crypttab(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	fixture_init(&x);
+	x.facts.volumes = (struct volumes){.table = TABLE_MBR, .item = x.volume, .len = 3, .sector_size = 512};
+	x.volume[1] = (struct volume){.number = 1, .content = "ext4", .uuid = UUID};
+	x.volume[2] = (struct volume){.number = 2, .content = "crypto_LUKS", .uuid = "0e7b8f4d-52ab-4b2f-90d7-7b5a4a6c5f11"};
+	x.facts.root_number = x.facts.boot_number = 1;
+	x.facts.boot.gap_sectors = 2047;
+	put_file(&x, "/etc/crypttab", "data\t/dev/xvda2  none\tluks\r\n#x /dev/xvda2\nswap /dev/xvda1 /dev/urandom swap");
+	make(&x);
+	assert_string_equal(action_on(&x, "device-names", "/etc/crypttab")->after,
+			    "data\tUUID=0e7b8f4d-52ab-4b2f-90d7-7b5a4a6c5f11  none\tluks\r\n#x /dev/xvda2\nswap /dev/xvda1 /dev/urandom swap");
+	assert_string_equal(finding_of(&x, "device-names")->evidence, "/etc/crypttab:3: /dev/xvda1");
+	plan_done(&x.plan);
+}
+
 /* ---- findings that refuse ---- */
 
 static void no_kernel(struct fixture *x) { x->facts.donor.chosen = (struct facts_kernel){.release = "", .why_not = "the donor has no kernel"}; }
@@ -608,7 +630,8 @@ int main(void)
 		cmocka_unit_test(test_edits), cmocka_unit_test(test_edits_are_stable), cmocka_unit_test(test_systemd_links),
 		cmocka_unit_test(test_partitions_by_uuid), cmocka_unit_test(test_cmdline), cmocka_unit_test(test_user_cmdline),
 		cmocka_unit_test(test_grub_quoting), cmocka_unit_test(test_ifnames), cmocka_unit_test(test_own_kernels),
-		cmocka_unit_test(test_boot_apart), cmocka_unit_test(test_refusals), cmocka_unit_test(test_recovered), cmocka_unit_test(test_target_left_out),
+		cmocka_unit_test(test_boot_apart), cmocka_unit_test(test_crypttab),
+		cmocka_unit_test(test_refusals), cmocka_unit_test(test_recovered), cmocka_unit_test(test_target_left_out),
 		cmocka_unit_test(test_layouts), cmocka_unit_test(test_usage), cmocka_unit_test(test_skip),
 		cmocka_unit_test(test_converted_is_empty), cmocka_unit_test(test_rule_table),
 	};

@@ -11,6 +11,7 @@
 #include "inspect/facts_abi.h"
 #include "inspect/facts_kernel.h"
 #include "inspect/facts_offer.h"
+#include "inspect/facts_security.h"
 #include "inspect/guest.h"
 #include "parse/initramfs.h"
 
@@ -24,6 +25,7 @@ struct facts_file {
 	const char *text;   /* of a regular file (also behind a link), with a NUL behind it; "" if unreadable */
 	size_t len;
 	uint32_t mode;      /* permission bits */
+	bool too_large;     /* was not read, which is only done where rules just look at the text */
 };
 
 struct facts_kernel {
@@ -124,6 +126,9 @@ struct facts {
 	struct facts_boot boot;
 	bool can_shift;              /* in place: the source is a regular file whose file system has INSERT_RANGE */
 	struct strlist services;     /* what starts at boot: names of init scripts and of systemd's services, sorted */
+	struct facts_security security;
+	struct facts_cloudinit cloudinit;
+	struct facts_mentions mentions;
 	struct facts_donor donor;
 	struct facts_offer offer;    /* of the donor's chosen kernel */
 	struct facts_host host;

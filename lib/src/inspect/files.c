@@ -17,12 +17,15 @@ static const char *const pattern[] = {
 	"/boot/grub2/grub.cfg",
 	"/etc/NetworkManager/system-connections/*",
 	"/etc/cgconfig.conf",
+	"/etc/crypttab",
 	"/etc/default/grub",
 	"/etc/default/grub.d/*.cfg",
 	"/etc/event.d/*",
 	"/etc/fstab",
 	"/etc/init/*.conf",
 	"/etc/inittab",
+	"/etc/mdadm.conf",
+	"/etc/mdadm/mdadm.conf",
 	"/etc/netplan/*.yaml",
 	"/etc/network/interfaces",
 	"/etc/network/interfaces.d/*",
@@ -38,8 +41,33 @@ static const char *const pattern[] = {
 	"/usr/lib/os-release",
 };
 
+/* The same for files that rules only look at, or remove: one that is too large is there, but without its text. */
+static const char *const looked_at[] = {
+	"/etc/blkid.tab",
+	"/etc/blkid/blkid.tab",
+	"/etc/cloud/cloud.cfg",
+	"/etc/cloud/cloud.cfg.d/*.cfg",
+	"/etc/firewalld/firewalld.conf",
+	"/etc/ip6tables.rules",
+	"/etc/iptables.rules",
+	"/etc/iptables.up.rules",
+	"/etc/iptables/*",
+	"/etc/lvm/cache/.cache",
+	"/etc/lvm/devices/system.devices",
+	"/etc/network/if-pre-up.d/*",
+	"/etc/network/if-up.d/*",
+	"/etc/rc.d/rc.local",
+	"/etc/rc.local",
+	"/etc/sysconfig/ip6tables",
+	"/etc/sysconfig/iptables",
+	"/etc/ufw/*.rules",
+	"/etc/ufw/ufw.conf",
+	"/lib/ufw/user*.rules",
+};
+
 struct budget {
 	size_t text, matches;
+	bool may_pass_over;
 };
 
 static int add_file(struct fs *fs, struct facts *f, const char *path, struct budget *spent, struct p2h_error *err)
@@ -71,6 +99,9 @@ static int add_file(struct fs *fs, struct facts *f, const char *path, struct bud
 			return 0; /* dangling: the link itself is the fact */
 	}
 	file->mode = st.mode & 07777;
+	file->too_large = spent->may_pass_over && (st.size > MAX_TEXT || spent->text + st.size > MAX_ALL_TEXT);
+	if (file->too_large)
+		return 0;
 	/* Not to be passed over: a rule that takes a large fstab for an empty one would write a new one in its place. */
 	rc = fs_read(fs, path, MAX_TEXT, &text, err);
 	if (rc)
@@ -130,6 +161,9 @@ int read_files(struct fs *fs, struct facts *f, struct p2h_error *err)
 
 	for (size_t i = 0; !rc && i < sizeof(pattern) / sizeof(pattern[0]); i++)
 		rc = match(fs, f, "", pattern[i], &spent, err);
+	spent.may_pass_over = true;
+	for (size_t i = 0; !rc && i < sizeof(looked_at) / sizeof(looked_at[0]); i++)
+		rc = match(fs, f, "", looked_at[i], &spent, err);
 	if (!rc && f->files)
 		qsort(f->file, f->files, sizeof(*f->file), compare_files);
 	return rc;

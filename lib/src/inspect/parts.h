@@ -14,6 +14,12 @@ int read_system(struct fs *fs, struct facts *f, struct p2h_error *err);
 /* services.c: what starts at boot. */
 int read_services(struct fs *fs, struct facts *f, struct p2h_error *err);
 
+/* security.c: firewall, AppArmor, cloud-init. */
+int read_security(struct fs *fs, struct facts *f, struct p2h_error *err);
+
+/* mentions.c: disks named in scripts and settings. */
+int read_mentions(struct fs *fs, struct facts *f, struct p2h_error *err);
+
 /* offer.c: what a kernel offers. */
 int read_offer(struct fs *fs, const struct facts_kernel *k, struct facts *f, struct p2h_error *err);
 

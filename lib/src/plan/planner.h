@@ -88,6 +88,12 @@ void rule_persistent_net(struct planner *p);
 void rule_ifcfg_hwaddr(struct planner *p);     /* netaddress.c */
 void rule_net_static(struct planner *p);
 void rule_net_driver(struct planner *p);       /* netdriver.c */
+void rule_cloud_init(struct planner *p);        /* cloudinit.c */
+void rule_stale_caches(struct planner *p);     /* devices.c */
+void rule_device_names(struct planner *p);
+void rule_iptables_legacy(struct planner *p);  /* firewall.c */
+void rule_apparmor(struct planner *p);         /* apparmor.c */
+bool lsm_by_default(struct planner *p, const char *name); /* does the chosen kernel switch this security module on by itself? */
 void rule_param_pv(struct planner *p);         /* cmdline.c */
 void rule_nvme_timeout(struct planner *p);
 void rule_user_cmdline(struct planner *p);

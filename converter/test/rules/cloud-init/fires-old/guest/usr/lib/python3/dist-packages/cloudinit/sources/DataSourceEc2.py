@@ -1,0 +1,1 @@
+class DataSourceEc2: pass
