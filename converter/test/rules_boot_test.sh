@@ -7,6 +7,8 @@
 set -euo pipefail
 # shellcheck source=support.sh
 . "$(dirname "${BASH_SOURCE[0]}")/support.sh"
+# shellcheck source=donors.sh
+. "$(dirname "${BASH_SOURCE[0]}")/donors.sh"
 need qemu-system-x86_64 qemu-img mmdebstrap debugfs
 
 quick=(vsyscall)
@@ -65,6 +67,14 @@ boot_vsyscall() {
 	put "$work/vsyscall.raw" "$work/inittab" /etc/inittab 644
 	# 139: ended by SIGSEGV
 	with_and_without vsyscall "$work/vsyscall.raw" "$(sample donor-bookworm)" '^P2H ticker-status=139$' '^P2H ticker=ticks$'
+}
+
+# Packed as by Ubuntu 24.04: busybox's modprobe unpacks gzip and xz, not zstd
+boot_ko_compression() {
+	need depmod xz zstd
+	unpack_donor "$(sample donor-bookworm)" "$work/donor-zstd"
+	pack_donor "$work/donor-zstd" zst
+	with_and_without ko-compression "$(sample tiny-busybox)" "$work/donor-zstd" '^P2H modprobe=fail ' '^P2H modprobe=ok '
 }
 
 case ${1:-} in

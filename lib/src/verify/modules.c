@@ -268,9 +268,11 @@ static void judge_blocked(struct judgement *j, const char *module)
 		}
 		for (size_t i = 0; i < names.len && i < MODPROBE_FILES; i++) {
 			CLEANUP(buf_done) struct buf text = {0};
-			const char *how, *name = names.item[i];
+			const char *how, *name = names.item[i], *dot = strrchr(name, '.');
 			char path[512];
 
+			if (dot && strcmp(dot, ".conf"))
+				continue; /* what a package manager left behind; modprobe does not read it either */
 			snprintf(path, sizeof path, "%s%s%.400s", dirs[d], *name ? "/" : "", name);
 			if (!guest_text(v, path, &text) || !text.len)
 				continue;
