@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "inspect/parts.h"
+#include "inspect/gone.h"
 #include "inspect/programs.h"
 #include "parse/elf.h"
 
@@ -67,7 +68,8 @@ static int visit(void *arg, const struct program *p, struct p2h_error *err)
 {
 	struct search *s = arg;
 
-	if (p->layout.has_interp || p->layout.machine != MACHINE_X86_64 || s->calls.len == MAX_NAMED)
+	gone_in_program(s->facts, p);
+	if (s->facts->bits != 64 || p->layout.has_interp || p->layout.machine != MACHINE_X86_64 || s->calls.len == MAX_NAMED)
 		return 0;
 	if (program_calls_vsyscall(p))
 		strlist_add(&s->calls, p->path);
@@ -132,9 +134,9 @@ int read_abi(struct fs *fs, struct facts *f, struct p2h_error *err)
 			read_elf(fs, f, elf.interp, f->bits, &loader, &loader_elf);
 		read_libc(fs, f);
 	}
-	if (f->bits == 64) {
-		f->abi.multilib = fs_exists(fs, "/lib/ld-linux.so.2");
-		rc = search_programs(fs, f, err);
-	}
+	f->abi.multilib = f->bits == 64 && fs_exists(fs, "/lib/ld-linux.so.2");
+	rc = search_programs(fs, f, err);
+	if (!rc)
+		rc = gone_in_scripts(fs, f, err);
 	return !rc && f->arena.failed ? error_nomem(err) : rc;
 }

@@ -19,6 +19,29 @@ static int copy_volumes(const struct volumes *from, struct volumes *to, struct p
 	return 0;
 }
 
+/* The format of an XFS: xfs_format.h, sb_versionnum, big-endian at byte 100; the low four bits are the version. */
+static int read_xfs(struct guest *guest, struct facts *f, struct p2h_error *err)
+{
+	for (size_t i = 0; i < f->volumes.len; i++) {
+		const struct volume *v = &f->volumes.item[i];
+		uint8_t version[2];
+		unsigned *number;
+		int rc;
+
+		if (strcmp(v->content, "xfs"))
+			continue;
+		rc = disk_read(guest->disk, version, v->off + 100, sizeof(version), err);
+		if (rc)
+			return rc;
+		if ((version[1] & 0xf) >= 5)
+			continue;
+		number = arena_push(&f->arena, &f->abi.xfs_v4, &f->abi.xfs_v4s, sizeof(*number));
+		if (number)
+			*number = v->number;
+	}
+	return 0;
+}
+
 static int copy_list(const struct strlist *from, struct strlist *to, struct p2h_error *err)
 {
 	for (size_t i = 0; i < from->len; i++)
@@ -48,6 +71,8 @@ static int read_disk(struct guest *guest, struct facts *f, struct p2h_error *err
 	f->not_clean = info->not_clean;
 	f->clock = info->last_write;
 	rc = copy_volumes(&guest->volumes, &f->volumes, err);
+	if (!rc)
+		rc = read_xfs(guest, f, err);
 	if (!rc)
 		rc = copy_list(&info->features, &f->features, err);
 	if (!rc)

@@ -11,6 +11,23 @@ struct abi_tag {
 	unsigned min[3];
 };
 
+/* A program that imports a system call, or a script that names a file, of those in abi_gone. */
+struct abi_call {
+	const char *path;
+	size_t line; /* of a script; 0 for a program */
+	size_t gone; /* index into abi_gone */
+};
+
+/* System calls and files that Linux had once. */
+struct abi_gone {
+	const char *name;
+	bool is_file;
+	unsigned major, minor; /* the first Linux without it */
+	const char *what;      /* what takes its place, or what used it */
+};
+#define ABI_GONE 9
+extern const struct abi_gone abi_gone[ABI_GONE];
+
 struct facts_abi {
 	struct abi_tag *tag;      /* of init, its loader and its C library */
 	size_t tags;
@@ -23,6 +40,10 @@ struct facts_abi {
 	const char *udevd;        /* udev's daemon; "" if there is none */
 	bool udevadm;             /* udev 117 (end of 2007) or newer: before it there were udevinfo, udevtrigger and others */
 	bool libudev1;            /* udev 183 or newer: libudev.so.1 */
+	struct abi_call *call;    /* what programs and scripts use that kernels have given up: the first ones */
+	size_t calls;
+	unsigned *xfs_v4;         /* numbers of the volumes with XFS of the old format */
+	size_t xfs_v4s;
 };
 
 #endif

@@ -47,6 +47,8 @@ static const char *const pattern[] = {
 	"/etc/sysconfig/modules/*.modules",
 	"/etc/sysconfig/network-scripts/ifcfg-*",
 	"/etc/sysconfig/network/ifcfg-*",
+	"/etc/sysctl.conf",
+	"/etc/sysctl.d/*.conf",
 	"/etc/systemd/network/*",
 	"/etc/systemd/system/*.wants/*getty*",
 	"/etc/udev/rules.d/*net_persistent_names*.rules",

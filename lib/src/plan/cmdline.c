@@ -20,7 +20,8 @@ static const struct word drop[] = {
 	{"xencons=", false},    {"acpi=off", false},     {"noapic", false},
 	{"nolapic", false},       {"swiotlb=", false},    {"resume=", false},      {"clocksource=xen", true},
 	{"independent_wallclock", false}, {"independent_wallclock=", false},
-	{"xen_blkfront.sda_is_xvda=", false},
+	{"xen_blkfront.sda_is_xvda=", false}, {"acpi=ht", false}, {"acpi=noirq", false}, {"pci=noacpi", false}, {"pci=off", false},
+	{"earlyprintk=xen", false}, {"earlycon=xen", false},
 };
 
 static bool is_dropped(const struct planner *p, const char *text)
@@ -35,6 +36,17 @@ static bool is_dropped(const struct planner *p, const char *text)
 		if (prefix ? !strncmp(text, drop[i].text, n) : !strcmp(text, drop[i].text))
 			return true;
 	}
+	return false;
+}
+
+/* ip= that names the PV network card: what a domU's configuration adds. ip=dhcp says nothing of the machine. */
+static bool names_card(const char *text)
+{
+	const char *field = strncmp(text, "ip=", 3) ? NULL : text + 3;
+
+	for (; field; field = strchr(field, ':') ? strchr(field, ':') + 1 : NULL)
+		if (!strncmp(field, "eth", 3))
+			return true;
 	return false;
 }
 
@@ -143,7 +155,7 @@ void rule_param_pv(struct planner *p)
 	for (size_t i = 0; i < words.len; i++) {
 		const char *w = words.item[i];
 
-		if (is_dropped(p, w) && !keeps_resume(p, w)) {
+		if ((is_dropped(p, w) && !keeps_resume(p, w)) || names_card(w)) {
 			strlist_add(&p->plan->dropped, w);
 		} else if (!is_ours(w)) {
 			strlist_add(&p->plan->kept, w);

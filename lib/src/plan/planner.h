@@ -74,6 +74,10 @@ void rule_systemd_min(struct planner *p);      /* init.c */
 void rule_cgroup_v1(struct planner *p);
 void rule_cgroup_dracut(struct planner *p);
 void rule_udev_sysfs(struct planner *p);
+void rule_removed_calls(struct planner *p);    /* removed.c */
+void rule_fs_gone(struct planner *p);          /* filesystems.c */
+void rule_ext_driver(struct planner *p);
+void rule_sysctl_gone(struct planner *p);      /* sysctl.c */
 void rule_layout(struct planner *p);           /* layout.c */
 void rule_fstab_root(struct planner *p);       /* fstab.c */
 void rule_fstab_here(struct planner *p);
