@@ -44,6 +44,7 @@ def ours: $rule == "" or .rule == $rule;
 	(if $rule == "param-pv" or $rule == "user-cmdline" then "dropped: \(.dropped | join(" "))" |
 		select(. != "dropped: root=/dev/xvda1 ro" and . != "dropped: ") else empty end) end),
 (.actions[] | select(ours) | "\(.kind) \(.path): \(.reason)\(if .place then ", in \(.place)" else "" end) (\(.rule))",
+	(.members[]? | "  \(.path), \(.bytes) bytes: \(.why)"),
 	(if .target then "link to: \(.target)" else empty end), (.diff // empty)))'
 
 # plan CASE RULE DIRECTORY: makes guest and donor in the directory, and the plan as text in DIRECTORY/plan. A distribution
@@ -58,6 +59,7 @@ plan() (
 	options=(--target "xen-hvm,nitro,kvm") image_options=() converted=no table=none partitions=()
 	image_made() { :; }
 	disk_made() { :; }
+	after_conversion() { :; }
 	pack_initramfs() { small_initramfs "$initramfs" "$donor/boot/initrd.img-$small_release"; }
 	for tree in guest donor; do
 		[ ! -d "$case/$tree" ] || cp -a "$case/$tree/." "$tree"
@@ -68,7 +70,10 @@ plan() (
 	image_made guest.raw
 	[ "$table" = none ] || small_disk guest.raw "$table" ${partitions[@]+"${partitions[@]}"}
 	disk_made guest.raw
-	[ "$converted" = no ] || "$PV2HVM" convert guest.raw --donor donor --in-place "${options[@]}" >converted.out
+	if [ "$converted" = yes ]; then
+		"$PV2HVM" convert guest.raw --donor donor --in-place "${options[@]}" >converted.out
+		after_conversion
+	fi
 	status=0
 	"$PV2HVM" convert -n guest.raw --donor donor --report plan.json "${options[@]}" >plan.txt 2>plan.err || status=$?
 	[ "$status" = 0 ] || [ "$status" = 3 ] || { cat plan.err; exit 1; }

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/le.h"
+#include "parse/cpio.h"
 #include "parse/initramfs.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof(*(a)))
@@ -369,6 +370,7 @@ static void test_kinds(void **state)
 		{{"usr/lib/dracut/hooks/cmdline/x.sh", "usr/lib/systemd/systemd"}, "", INITRAMFS_DRACUT, true},
 		{{"./lib/dracut/modules.txt", "lib/systemd/systemd"}, "", INITRAMFS_DRACUT, true},
 		{{"lib/dracutish/x"}, "", INITRAMFS_UNKNOWN, false},
+		{{"init_functions", "config"}, "#!/usr/bin/ash\n", INITRAMFS_MKINITCPIO, false},
 		{{"lib/ext3.ko"}, "#!/bin/nash\n\nmkrootdev -t ext3 /dev/root\n", INITRAMFS_MKINITRD, false},
 		{{"lib/ext3.ko"}, "#!/bin/sh\necho nash\n", INITRAMFS_UNKNOWN, false},
 	};
@@ -465,6 +467,90 @@ static void test_conf(void **state)
 	assert_string_equal(conf(&found, "conf/param.conf"), "ROOT=/dev/nvme0n1p1\n");
 	assert_string_equal(conf(&found, "conf/conf.d/resume"), "RESUME=none\n");
 	assert_string_equal(conf(&found, "etc/cmdline.d/10.conf"), "root=UUID=1\n");
+}
+
+/* The kernel unpacks later archives over earlier ones. */
+static void test_overlaid(void **state)
+{
+	static const char wait[] = "etc/systemd/system/initrd.target.wants/dev-sda1.device";
+	CLEANUP(initramfs_done) struct initramfs found = {0};
+	CLEANUP(buf_done) struct buf b = {0}, path = {0};
+
+	(void)state;
+	add(&b, "conf/param.conf", "ROOT=/dev/sda1\n");
+	add(&b, "etc/hostname", "old\n");
+	add_bytes(&b, wait, LINK, "../dev-sda1.device", 18);
+	add_bytes(&b, "lib", LINK, "usr/lib", 7);
+	add_bytes(&b, "usr/lib/modules", LINK, "/m", 2);
+	add_trailer(&b);
+	cpio_put(&b, "conf/param.conf", REG, "", 0);
+	cpio_put(&b, "etc/hostname", REG, "new\n", 4);
+	cpio_put(&b, wait, LINK, "/dev/null", 9);
+	cpio_put_end(&b);
+	parse(&b, &found);
+	assert_int_equal(found.archives, 2);
+	assert_string_equal(found.last_packing, "");
+	assert_null(initramfs_conf(&found, "conf/param.conf"));
+	assert_string_equal(initramfs_conf(&found, "etc/hostname"), "new\n");
+	assert_string_equal(initramfs_conf(&found, wait), "/dev/null");
+	assert_true(initramfs_has_member(&found, "conf/param.conf"));
+	assert_false(initramfs_has_member(&found, "conf"));
+	initramfs_resolve(&found, "lib/modules/6.1/kernel", &path);
+	assert_string_equal(path.data, "m/6.1/kernel");
+	buf_clear(&path);
+	initramfs_resolve(&found, "libexec/x", &path);
+	assert_string_equal(path.data, "libexec/x");
+}
+
+/* A link to itself ends. */
+static void test_endless_link(void **state)
+{
+	CLEANUP(initramfs_done) struct initramfs found = {0};
+	CLEANUP(buf_done) struct buf b = {0}, path = {0};
+
+	(void)state;
+	add_bytes(&b, "lib", LINK, "lib", 3);
+	add_trailer(&b);
+	parse(&b, &found);
+	initramfs_resolve(&found, "lib/modules", &path);
+	assert_string_equal(path.data, "lib/modules");
+}
+
+/* What the writer makes is what libarchive reads. */
+static void test_writer(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned mode;
+		const char *data;
+	} rows[] = {{"etc", DIR_, ""}, {"etc/a", REG, "abc"}, {"etc/empty", REG, ""}, {"etc/long-name", LINK, "../elsewhere"}};
+	CLEANUP(buf_done) struct buf b = {0};
+	struct archive *a = archive_read_new();
+	struct archive_entry *entry;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		cpio_put(&b, rows[i].name, rows[i].mode, rows[i].data, strlen(rows[i].data));
+	cpio_put_end(&b);
+	assert_int_equal(b.len % 512, 0);
+	archive_read_support_format_cpio(a);
+	assert_int_equal(archive_read_open_memory(a, b.data, b.len), ARCHIVE_OK);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(archive_read_next_header(a, &entry), ARCHIVE_OK);
+		assert_string_equal(archive_entry_pathname(entry), rows[i].name);
+		assert_int_equal(archive_entry_mode(entry), rows[i].mode);
+		assert_int_equal(archive_entry_uid(entry), 0);
+		if (rows[i].mode == LINK)
+			assert_string_equal(archive_entry_symlink(entry), rows[i].data);
+		if (rows[i].mode == REG) {
+			char text[16] = "";
+
+			assert_int_equal(archive_read_data(a, text, sizeof(text) - 1), strlen(rows[i].data));
+			assert_string_equal(text, rows[i].data);
+		}
+	}
+	assert_int_equal(archive_read_next_header(a, &entry), ARCHIVE_EOF);
+	archive_read_free(a);
 }
 
 static void test_conf_limit(void **state)
@@ -652,6 +738,9 @@ int main(void)
 		cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_modules),
 		cmocka_unit_test(test_conf),
+		cmocka_unit_test(test_overlaid),
+		cmocka_unit_test(test_endless_link),
+		cmocka_unit_test(test_writer),
 		cmocka_unit_test(test_conf_limit),
 		cmocka_unit_test(test_member_limit),
 		cmocka_unit_test(test_padding_bomb),

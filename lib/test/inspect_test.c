@@ -160,6 +160,8 @@ static void test_drivers(void **state)
 	CLEANUP_DISK struct disk *d = image();
 	CLEANUP(buf_done) struct buf full = {0}, bare = {0};
 	CLEANUP(initramfs_done) struct initramfs has = {0}, lacks = {0};
+	CLEANUP(kernel_drivers_done) struct kernel_drivers k = {0};
+	const struct strlist features = {0};
 	CLEANUP_GUEST struct guest *g = NULL;
 	struct p2h_error err = {0};
 
@@ -171,13 +173,14 @@ static void test_drivers(void **state)
 	assert_true(initramfs_is_of(&has, full.data, full.len));
 	assert_false(initramfs_is_of(&has, bare.data, bare.len));
 	must(guest_open(d, -1, 0, 0, &g, &err), &err);
+	must(kernel_drivers_load(g->fs, BOOTIMAGE_MODULES, BOOTIMAGE_CONFIG, &k, &err), &err);
 	for (size_t t = 0; t < DRIVERS_TARGETS; t++) {
 		CLEANUP(strlist_done) struct strlist none = {0}, some = {0};
 
-		must(drivers_missing(g->fs, BOOTIMAGE_MODULES, BOOTIMAGE_CONFIG, &has, t, "ext4", &none, &err), &err);
+		must(drivers_missing(&k, &has, t, "ext4", &features, &none, &err), &err);
 		if (none.len)
 			fail_msg("%s lacks %s", drivers_target_name[t], none.item[0]);
-		must(drivers_missing(g->fs, BOOTIMAGE_MODULES, BOOTIMAGE_CONFIG, &lacks, t, "ext4", &some, &err), &err);
+		must(drivers_missing(&k, &lacks, t, "ext4", &features, &some, &err), &err);
 		assert_true(strlist_has(&some, "ext4"));
 		assert_int_equal(strlist_has(&some, "xen_blkfront"), t == 0);
 		assert_int_equal(strlist_has(&some, "virtio_blk"), t == 2);

@@ -64,9 +64,9 @@ static void fixture_init(struct fixture *x)
 						.system_map = "", .modules = "/lib/modules/6.1.0-1-amd64", .hvm = true, .is_64bit = true};
 	f->donor.modules = (struct facts_tree){.files = 100, .directories = 10, .bytes = 1 << 20, .blocks = 300};
 	f->donor.boot = (struct facts_tree){.files = 3, .bytes = 1 << 20, .blocks = 300};
-	f->donor.initramfs_read = true;
-	f->donor.initramfs_error = "";
-	f->donor.initramfs_kind = "initramfs-tools";
+	f->donor.initramfs.read = true;
+	f->donor.initramfs.error = "";
+	f->donor.initramfs.kind = "initramfs-tools";
 	set_config(x, DRIVERS "CONFIG_IA32_EMULATION=y\n");
 	f->security = (struct facts_security){.iptables = "", .apparmor_parser = ""};
 	f->cloudinit = (struct facts_cloudinit){.version = "", .ec2_source = ""};
@@ -415,8 +415,12 @@ static void test_crypttab(void **state)
 static void no_kernel(struct fixture *x) { x->facts.donor.chosen = (struct facts_kernel){.release = "", .why_not = "the donor has no kernel"}; }
 static void old_width(struct fixture *x) { x->facts.donor.chosen.is_64bit = false; }
 static void no_ia32(struct fixture *x) { x->facts.bits = 32; set_config(x, DRIVERS "# CONFIG_IA32_EMULATION is not set\n"); }
-static void no_nvme(struct fixture *x) { strlist_add(&x->facts.donor.missing[1], "nvme"); }
-static void no_initramfs(struct fixture *x) { x->facts.donor.initramfs_read = false; x->facts.donor.initramfs_error = "truncated"; }
+static void no_nvme(struct fixture *x) 
+{
+	strlist_add(&x->facts.donor.initramfs.missing[1], "nvme");
+	x->facts.donor.initramfs.cannot[1] = "the kernel's modules have no nvme either";
+}
+static void no_initramfs(struct fixture *x) { x->facts.donor.initramfs.read = false; x->facts.donor.initramfs.error = "truncated"; }
 static void no_space(struct fixture *x) { x->facts.space.blocks_free = 500; }
 static void no_inodes(struct fixture *x) { x->facts.space.inodes_free = 20; }
 static void dirty(struct fixture *x) { x->facts.needs_recovery = true; }
@@ -510,7 +514,7 @@ static void test_refusals(void **state)
 		make(&x);
 		assert_false(x.plan.blocked);
 		plan_done(&x.plan);
-		strlist_done(&x.facts.donor.missing[1]);
+		strlist_done(&x.facts.donor.initramfs.missing[1]);
 		strlist_done(&x.facts.features);
 		strlist_done(&x.facts.unmounted);
 	}
@@ -527,7 +531,7 @@ static void test_target_left_out(void **state)
 	make(&x);
 	assert_false(x.plan.blocked);
 	plan_done(&x.plan);
-	strlist_done(&x.facts.donor.missing[1]);
+	strlist_done(&x.facts.donor.initramfs.missing[1]);
 }
 
 /* ---- layouts and options ---- */

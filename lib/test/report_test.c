@@ -74,7 +74,7 @@ static void fill_facts(struct sample *s)
 		.file = s->file, .files = 4, .kernels = {s->kernel, 2}, .boot = {.sector0 = "empty"}};
 	f->donor = (struct facts_donor){.given = true, .name = "bookworm.qcow2", .os_name = "Debian GNU/Linux 12", .kernels = {&s->donor_kernel, 1},
 		.chosen = s->donor_kernel, .boot = {.files = 4, .bytes = 40 * MIB}, .modules = {.files = 3996, .directories = 300, .links = 2, .bytes = 60 * MIB},
-		.initramfs_read = true, .initramfs_error = "", .initramfs_kind = "initramfs-tools", .missing = {[2] = WORDS("virtio_blk")}, .config = ""};
+		.initramfs = {.read = true, .error = "", .kind = "initramfs-tools", .missing = {[2] = WORDS("virtio_blk")}}, .config = ""};
 	f->host = (struct facts_host){.grub_version = "2.06-13+deb12u1", .platform_dir = "/usr/lib/grub/i386-pc",
 		.platform = WORDS("ext2.mod", "normal.mod", "modinfo.sh"), .core_len = 50 * 512};
 }

@@ -2,6 +2,7 @@
 
 #include "apply/parts.h"
 #include "base/cleanup.h"
+#include "parse/initramfs.h"
 
 void new_meta(struct fs_meta *ret, uint32_t mode, int64_t now)
 {
@@ -67,4 +68,28 @@ int apply_link(struct fs *fs, const struct action *a, int64_t now, struct p2h_er
 int apply_remove(struct fs *fs, const struct action *a, struct p2h_error *err)
 {
 	return fs_unlink(fs, a->path, err);
+}
+
+/*
+ * An archive has to start at a multiple of 4, and four NUL bytes in front of it end an lz4 stream, which has no end of its own (kernel
+ * Documentation/driver-api/early-userspace/buffer-format.rst, lib/decompress_unlz4.c). The file keeps its date: it is still the donor's, and known by it.
+ */
+int apply_initramfs(struct fs *fs, const struct action *a, struct p2h_error *err)
+{
+	static const char zeros[8];
+	CLEANUP(buf_done) struct buf data = {0};
+	struct fs_meta meta;
+	struct fs_stat st;
+	int rc = fs_stat(fs, a->path, &st, err);
+
+	if (!rc)
+		rc = fs_read(fs, a->path, INITRAMFS_FILE_MAX, &data, err);
+	if (rc)
+		return rc;
+	buf_append(&data, zeros, 4 + (-data.len & 3));
+	buf_append(&data, a->after, a->after_len);
+	if (data.failed)
+		return error_nomem(err);
+	fs_meta_from_stat(&meta, &st);
+	return fs_write(fs, a->path, data.data, data.len, &meta, err);
 }

@@ -6,6 +6,8 @@
 #include "inspect/readable.h"
 #include "inspect/tree.h"
 
+#define PIECE (1024 * 1024u)
+
 struct count {
 	struct fs *donor, *guest;
 	const char *from, *to;
@@ -72,6 +74,44 @@ static int count_one(void *arg, const char *relative, const struct fs_stat *st, 
 	return 0;
 }
 
+static void cleanup_file(struct fs_file **f)
+{
+	fs_file_close(*f, NULL);
+}
+
+/* Does the guest's file begin with the donor's whole content? */
+static int starts_with(struct fs *guest, struct fs *donor, const char *path, uint64_t size, bool *ret, struct p2h_error *err)
+{
+	CLEANUP(cleanup_file) struct fs_file *a = NULL, *b = NULL;
+	CLEANUP_FREE char *piece = malloc(2 * PIECE);
+	int rc = piece ? fs_open(donor, path, &a, err) : error_nomem(err);
+
+	if (!rc)
+		rc = fs_open(guest, path, &b, err);
+	*ret = true;
+	for (uint64_t off = 0; !rc && *ret && off < size; off += PIECE) {
+		size_t want = size - off < PIECE ? (size_t)(size - off) : PIECE, got = 0, got_too = 0;
+
+		rc = fs_pread(a, piece, off, want, &got, err);
+		if (!rc)
+			rc = fs_pread(b, piece + PIECE, off, want, &got_too, err);
+		*ret = !rc && got == want && got_too == want && !memcmp(piece, piece + PIECE, want);
+	}
+	return rc;
+}
+
+/* The guest's copy of the initramfs with archives that an earlier conversion appended: as good as the donor's own. */
+static int look_for_extended(struct fs *guest, struct fs *donor, const char *path, bool *ret, struct p2h_error *err)
+{
+	struct fs_stat from, there;
+	int rc = fs_stat(donor, path, &from, err);
+
+	*ret = false;
+	if (rc || fs_lstat(guest, path, &there, NULL) || !S_ISREG(there.mode) || there.size <= from.size || there.mtime != from.mtime)
+		return rc;
+	return starts_with(guest, donor, path, from.size, ret, err);
+}
+
 static int count_boot(struct guest *guest, struct guest *donor, struct facts *f, struct p2h_error *err)
 {
 	const struct facts_kernel *k = &f->donor.chosen;
@@ -87,10 +127,13 @@ static int count_boot(struct guest *guest, struct guest *donor, struct facts *f,
 		if (strncmp(boot[i], "/boot/", 6))
 			continue;
 		rc = fs_stat(donor->fs, boot[i], &st, err);
+		if (!rc && boot[i] == k->initrd && f->donor.boot.present && !f->donor.from_guest)
+			rc = look_for_extended(guest->fs, donor->fs, k->initrd, &f->donor.initramfs.extended, err);
 		if (!rc)
 			rc = count_one(&one, boot[i] + 1, &st, err);
 		if (rc)
 			return rc;
+		f->donor.boot.present |= boot[i] == k->initrd && f->donor.initramfs.extended;
 	}
 	return 0;
 }
@@ -110,10 +153,13 @@ int count_trees(struct guest *guest, struct guest *donor, struct facts *f, struc
 	c.tree->present = true;
 	if (!rc)
 		rc = tree_walk(donor->fs, k->modules, count_one, &c, err);
-	if (rc || !readable->differs || *readable->problem)
-		return rc;
-	c.readable = readable;
-	c.tree = &readable->tree;
-	c.tree->present = true;
-	return tree_walk(donor->fs, k->modules, count_one, &c, err);
+	if (!rc && readable->differs && !*readable->problem) {
+		c.readable = readable;
+		c.tree = &readable->tree;
+		c.tree->present = true;
+		rc = tree_walk(donor->fs, k->modules, count_one, &c, err);
+	}
+	/* Where anything is copied, the donor's initramfs comes along. */
+	f->donor.initramfs.extended &= f->donor.boot.present && c.tree->present;
+	return rc;
 }

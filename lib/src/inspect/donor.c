@@ -2,9 +2,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "inspect/drivers.h"
 #include "inspect/parts.h"
-#include "parse/initramfs.h"
 #include "parse/textconf.h"
 
 #define MAX_CONFIG (4 * 1024 * 1024u)
@@ -55,30 +53,6 @@ static void choose(struct facts *f, struct fs *fs, const char *wanted)
 		d->chosen.why_not = arena_printf(&f->arena, "%s has no kernel (/boot/vmlinuz-*)", where);
 }
 
-static int read_initramfs(struct guest *donor, struct facts *f, struct p2h_error *err)
-{
-	static const char *const kind[] = {"unknown", "initramfs-tools", "dracut", "mkinitrd"};
-	struct facts_donor *d = &f->donor;
-	CLEANUP(buf_done) struct buf data = {0};
-	struct p2h_error why = {0};
-	int rc = fs_read(donor->fs, d->chosen.initrd, INITRAMFS_FILE_MAX, &data, err);
-
-	if (rc)
-		return rc;
-	rc = initramfs_parse(data.data, data.len, &d->initramfs, &why);
-	if (rc == P2H_NOMEM)
-		return error_nomem(err);
-	if (rc) {
-		d->initramfs_error = arena_strdup(&f->arena, why.msg);
-		return 0;
-	}
-	d->initramfs_read = true;
-	d->initramfs_kind = kind[d->initramfs.kind];
-	for (size_t t = 0; !rc && t < DRIVERS_TARGETS; t++)
-		rc = drivers_missing(donor->fs, d->chosen.modules, d->chosen.config, &d->initramfs, t, f->root_type, &d->missing[t], err);
-	return rc;
-}
-
 static void read_config(struct guest *donor, struct facts *f)
 {
 	CLEANUP(buf_done) struct buf config = {0};
@@ -109,7 +83,8 @@ int read_donor(struct guest *guest, struct guest *donor, const char *kernel, str
 	int rc = 0;
 
 	d->given = true;
-	d->initramfs_error = d->initramfs_kind = d->os_name = d->config = "";
+	d->initramfs.error = d->initramfs.kind = d->initramfs.modules_dir = d->initramfs.dep = d->initramfs.alias = "";
+	d->os_name = d->config = "";
 	d->from_guest = donor == guest;
 	if (d->from_guest)
 		d->kernels = f->kernels;
@@ -137,6 +112,6 @@ int read_donor(struct guest *guest, struct guest *donor, const char *kernel, str
 	if (!rc)
 		rc = read_offer(donor->fs, &d->chosen, f, err);
 	if (!rc)
-		rc = read_initramfs(donor, f, err);
+		rc = read_initramfs(d->initramfs.extended ? guest->fs : donor->fs, donor->fs, d->chosen.initrd, f, err);
 	return rc ? error_prefix(err, rc, "donor") : 0;
 }

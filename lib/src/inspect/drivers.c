@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "parse/kmodules.h"
 #include "parse/textconf.h"
 
 #define MAX_INDEX (16 * 1024 * 1024u)
@@ -14,6 +13,7 @@ const char *const drivers_target_name[DRIVERS_TARGETS] = {"xen-hvm", "nitro", "k
 struct need {
 	size_t target;
 	const char *module, *config;
+	bool if_module; /* only where it is a module: elsewhere part of something else, and in no list */
 };
 
 /*
@@ -21,23 +21,18 @@ struct need {
  * Linux: drivers/xen/platform-pci.c, drivers/block/xen-blkfront.c, drivers/nvme/host, drivers/block/virtio_blk.c.
  */
 static const struct need need[] = {
-	{0, "xen_blkfront", "XEN_BLKDEV_FRONTEND"},
-	{1, "nvme", "BLK_DEV_NVME"},
-	{2, "virtio_pci", "VIRTIO_PCI"},
-	{2, "virtio_blk", "VIRTIO_BLK"},
+	{0, "xen_blkfront", "XEN_BLKDEV_FRONTEND", false},
+	{0, "xen_platform_pci", "XEN_PLATFORM_PCI", true},
+	{1, "nvme", "BLK_DEV_NVME", false},
+	{2, "virtio_pci", "VIRTIO_PCI", false},
+	{2, "virtio_blk", "VIRTIO_BLK", false},
 };
 
-struct kernel_parts {
-	const struct initramfs *initramfs;
-	struct kmodules dep;
-	struct strlist builtin;
-	struct buf config;
-};
-
-static void kernel_parts_done(struct kernel_parts *k)
+void kernel_drivers_done(struct kernel_drivers *k)
 {
 	kmodules_done(&k->dep);
 	strlist_done(&k->builtin);
+	buf_done(&k->dep_text);
 	buf_done(&k->config);
 }
 
@@ -53,81 +48,101 @@ static int read_optional(struct fs *fs, const char *dir, const char *name, struc
 	return rc == P2H_NOTFOUND ? 0 : rc;
 }
 
-static int load(struct fs *fs, const char *modules, const char *config, struct kernel_parts *k, struct p2h_error *err)
+int kernel_drivers_load(struct fs *fs, const char *modules, const char *config, struct kernel_drivers *ret, struct p2h_error *err)
 {
-	CLEANUP(buf_done) struct buf dep = {0}, builtin = {0};
+	CLEANUP(kernel_drivers_done) struct kernel_drivers k = {0};
+	CLEANUP(buf_done) struct buf builtin = {0};
 	int rc = 0;
 
 	if (*modules) {
-		rc = read_optional(fs, modules, "modules.dep", &dep, err);
+		rc = read_optional(fs, modules, "modules.dep", &k.dep_text, err);
 		if (!rc)
 			rc = read_optional(fs, modules, "modules.builtin", &builtin, err);
 	}
 	if (!rc && *config)
-		rc = fs_read(fs, config, MAX_CONFIG, &k->config, err);
+		rc = fs_read(fs, config, MAX_CONFIG, &k.config, err);
 	if (!rc)
-		rc = kmodules_parse_dep(dep.data, dep.len, &k->dep, err);
+		rc = kmodules_parse_dep(k.dep_text.data, k.dep_text.len, &k.dep, err);
 	if (!rc)
-		rc = kmodules_parse_builtin(builtin.data, builtin.len, &k->builtin, err);
-	return rc;
+		rc = kmodules_parse_builtin(builtin.data, builtin.len, &k.builtin, err);
+	if (rc)
+		return rc;
+	*ret = k;
+	k = (struct kernel_drivers){0};
+	return 0;
 }
 
-static bool is_builtin(const struct kernel_parts *k, const char *module, const char *config)
+static bool is_builtin(const struct kernel_drivers *k, const char *module, const char *config)
 {
 	return strlist_has(&k->builtin, module) ||
 	       (k->config.len && config && kconfig_get(k->config.data, k->config.len, config) == 'y');
 }
 
-static bool in_initramfs(const struct kernel_parts *k, const char *module)
+static bool is_there(const struct kernel_drivers *k, const struct initramfs *i, const char *module, const char *config)
 {
-	return k->initramfs && initramfs_has_module(k->initramfs, module);
+	return is_builtin(k, module, config) || (i && initramfs_has_module(i, module));
+}
+
+bool driver_ready(const struct kernel_drivers *k, const struct initramfs *initramfs, const char *module)
+{
+	return is_there(k, initramfs, module, NULL);
+}
+
+static void add_missing(struct strlist *missing, const char *module)
+{
+	if (!strlist_has(missing, module))
+		strlist_add(missing, module);
 }
 
 /* The module itself and all that modules.dep says it needs (that list is transitive already). */
-static void check_module(const struct kernel_parts *k, const char *module, const char *config, struct strlist *missing)
+static void check_module(const struct kernel_drivers *k, const struct initramfs *i, const char *module, const char *config,
+			 struct strlist *missing)
 {
 	const struct kmodule *m;
 
 	if (is_builtin(k, module, config))
 		return;
-	if (!in_initramfs(k, module)) {
-		strlist_add(missing, module);
+	if (!is_there(k, i, module, NULL)) {
+		add_missing(missing, module);
 		return;
 	}
 	m = kmodules_find(&k->dep, module);
-	for (size_t i = 0; m && i < m->deps.len; i++) {
+	for (size_t n = 0; m && n < m->deps.len; n++) {
 		char name[64];
 
-		kmodule_name(m->deps.item[i], name, sizeof(name));
-		if (!is_builtin(k, name, NULL) && !in_initramfs(k, name) && !strlist_has(missing, name))
-			strlist_add(missing, name);
+		kmodule_name(m->deps.item[n], name, sizeof(name));
+		if (!is_there(k, i, name, NULL))
+			add_missing(missing, name);
 	}
 }
 
-/* ext4 serves ext2 and ext3 too where the kernel was built that way; today's kernels have no ext3 module at all. */
-static void check_root_type(const struct kernel_parts *k, const char *type, struct strlist *missing)
+/*
+ * ext4 serves ext2 and ext3 too where the kernel was built that way; today's kernels have no ext3 module at all. Its checksums come from a soft
+ * dependency, which modules.dep does not show.
+ */
+static void check_root_type(const struct kernel_drivers *k, const struct initramfs *i, const char *type, const struct strlist *features,
+			    struct strlist *missing)
 {
 	bool ext4_serves = !k->config.len || kconfig_get(k->config.data, k->config.len, "EXT4_USE_FOR_EXT2") == 'y';
 
-	if (strcmp(type, "ext4") && (in_initramfs(k, type) || is_builtin(k, type, NULL)))
+	if (strcmp(type, "ext4") && is_there(k, i, type, NULL))
 		return;
-	if (!strcmp(type, "ext4") || !strcmp(type, "ext3") || (!strcmp(type, "ext2") && ext4_serves))
-		check_module(k, "ext4", "EXT4_FS", missing);
-	else
-		check_module(k, type, NULL, missing);
+	if (strcmp(type, "ext4") && strcmp(type, "ext3") && (strcmp(type, "ext2") || !ext4_serves)) {
+		check_module(k, i, type, NULL, missing);
+		return;
+	}
+	check_module(k, i, "ext4", "EXT4_FS", missing);
+	if (strlist_has(features, "metadata_csum") && kmodules_find(&k->dep, "crc32c_generic") &&
+	    !is_there(k, i, "crc32c_generic", NULL) && !is_there(k, i, "crc32c_intel", NULL))
+		add_missing(missing, "crc32c_generic");
 }
 
-int drivers_missing(struct fs *fs, const char *modules, const char *config, const struct initramfs *initramfs, size_t target,
-		    const char *root_type, struct strlist *missing, struct p2h_error *err)
+int drivers_missing(const struct kernel_drivers *k, const struct initramfs *initramfs, size_t target, const char *root_type,
+		    const struct strlist *features, struct strlist *missing, struct p2h_error *err)
 {
-	CLEANUP(kernel_parts_done) struct kernel_parts k = {.initramfs = initramfs};
-	int rc = load(fs, modules, config, &k, err);
-
-	if (rc)
-		return rc;
-	for (size_t i = 0; i < sizeof(need) / sizeof(need[0]); i++)
-		if (need[i].target == target)
-			check_module(&k, need[i].module, need[i].config, missing);
-	check_root_type(&k, root_type, missing);
+	for (size_t n = 0; n < sizeof(need) / sizeof(need[0]); n++)
+		if (need[n].target == target && (!need[n].if_module || kmodules_find(&k->dep, need[n].module)))
+			check_module(k, initramfs, need[n].module, need[n].config, missing);
+	check_root_type(k, initramfs, root_type, features, missing);
 	return missing->failed ? error_nomem(err) : 0;
 }

@@ -4,16 +4,29 @@
 
 #include "fs/fs.h"
 #include "parse/initramfs.h"
+#include "parse/kmodules.h"
 
 #define DRIVERS_TARGETS 3
 extern const char *const drivers_target_name[DRIVERS_TARGETS]; /* "xen-hvm", "nitro", "kvm" */
 
+/* What is known of a kernel: its modules.dep, what is built in, its configuration. */
+struct kernel_drivers {
+	struct kmodules dep;
+	struct strlist builtin;
+	struct buf dep_text, config;
+};
+/* modules: the kernel's modules directory in fs, "" if none; config: path of its configuration, "" if absent. */
+int kernel_drivers_load(struct fs *fs, const char *modules, const char *config, struct kernel_drivers *ret, struct p2h_error *err);
+void kernel_drivers_done(struct kernel_drivers *k);
+
+/* Is the module there before the root is mounted? initramfs: NULL for none. */
+bool driver_ready(const struct kernel_drivers *k, const struct initramfs *initramfs, const char *module);
+
 /*
  * Appends to missing what a target (index into drivers_target_name) needs and neither the initramfs (NULL: there is none) nor the kernel has:
- * the disk driver with the modules it depends on, and the root's file system. modules: the kernel's modules directory in fs;
- * config: path of its configuration, "" if absent.
+ * the disk driver with the modules it depends on, and the root's file system. features: the root file system's.
  */
-int drivers_missing(struct fs *fs, const char *modules, const char *config, const struct initramfs *initramfs, size_t target,
-		    const char *root_type, struct strlist *missing, struct p2h_error *err);
+int drivers_missing(const struct kernel_drivers *k, const struct initramfs *initramfs, size_t target, const char *root_type,
+		    const struct strlist *features, struct strlist *missing, struct p2h_error *err);
 
 #endif

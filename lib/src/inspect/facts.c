@@ -137,8 +137,8 @@ void facts_done(struct facts *f)
 	strlist_done(&f->unmounted);
 	strlist_done(&f->host.platform);
 	for (size_t i = 0; i < 3; i++)
-		strlist_done(&f->donor.missing[i]);
-	initramfs_done(&f->donor.initramfs);
+		strlist_done(&f->donor.initramfs.missing[i]);
+	initramfs_done(&f->donor.initramfs.holds);
 	strlist_done(&f->services);
 	offer_done(&f->offer);
 	arena_done(&f->arena);

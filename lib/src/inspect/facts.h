@@ -9,11 +9,11 @@
 
 #include "base/arena.h"
 #include "inspect/facts_abi.h"
+#include "inspect/facts_initramfs.h"
 #include "inspect/facts_kernel.h"
 #include "inspect/facts_offer.h"
 #include "inspect/facts_security.h"
 #include "inspect/guest.h"
-#include "parse/initramfs.h"
 
 enum init_kind { INIT_UNKNOWN, INIT_SYSTEMD, INIT_UPSTART, INIT_SYSVINIT, INIT_BUSYBOX };
 
@@ -54,11 +54,7 @@ struct facts_donor {
 	bool from_guest;            /* --kernel guest */
 	struct facts_tree boot, modules;
 	struct facts_readable readable;
-	bool initramfs_read;        /* chosen's initramfs was understood */
-	const char *initramfs_error;
-	const char *initramfs_kind; /* "initramfs-tools", "dracut", ... */
-	struct initramfs initramfs; /* what it holds, where it was read */
-	struct strlist missing[3];  /* drivers that neither initramfs nor kernel has: by target xen-hvm, nitro, kvm */
+	struct facts_initramfs initramfs; /* chosen's */
 	const char *config;         /* chosen's configuration, a text; "" when it has none: ask with donor_config */
 	size_t config_len;
 };

@@ -255,7 +255,7 @@ int p2h_verify(struct p2h_job *job, struct p2h_error *err)
 	int rc = job_step(job, "verifying the result", err);
 
 	if (!rc)
-		rc = verify_disk_knowing(transaction_disk(job->transaction), result_root(job), job->targets, &job->facts.donor.initramfs,
+		rc = verify_disk_knowing(transaction_disk(job->transaction), result_root(job), job->targets, &job->facts.donor.initramfs.holds,
 					 &job->after, err);
 	if (rc)
 		return rc;

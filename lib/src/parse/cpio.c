@@ -1,10 +1,12 @@
 #include "parse/cpio.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 /* Header: a magic of 6 digits, then 13 fields of 8 hexadecimal digits */
 enum { FIELD_MODE = 1, FIELD_SIZE = 6, FIELD_NAME_SIZE = 11 };
 #define MAGIC_SIZE 6u
+#define BLOCK 512u /* cpio(1) misses the rest of the last one */
 
 static bool read_field(const char *header, unsigned field, uint32_t *ret)
 {
@@ -178,4 +180,34 @@ int cpio_finish(const struct cpio *c, struct p2h_error *err)
 	if (c->state == CPIO_BETWEEN)
 		return 0;
 	return error_set(err, P2H_CORRUPT, "initramfs: truncated: the data ends inside a cpio archive");
+}
+
+static void pad(struct buf *ret)
+{
+	buf_append(ret, "\0\0\0", -ret->len & 3);
+}
+
+/* Fields: inode, mode, owner, group, links, date, size, device (two), special device (two), length of the name with its NUL, sum. */
+static void put_member(struct buf *ret, const char *name, uint32_t mode, uint32_t links, const void *data, size_t len)
+{
+	buf_printf(ret, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", 0u, mode, 0u, 0u, links, 0u, (unsigned)len, 0u, 0u, 0u, 0u,
+		   (unsigned)strlen(name) + 1, 0u);
+	buf_append(ret, name, strlen(name) + 1);
+	pad(ret);
+	if (len)
+		buf_append(ret, data, len);
+	pad(ret);
+}
+
+void cpio_put(struct buf *ret, const char *name, uint32_t mode, const void *data, size_t len)
+{
+	put_member(ret, name, mode, S_ISDIR(mode) ? 2 : 1, data, len);
+}
+
+void cpio_put_end(struct buf *ret)
+{
+	static const char zeros[BLOCK];
+
+	put_member(ret, "TRAILER!!!", 0, 1, NULL, 0);
+	buf_append(ret, zeros, -ret->len % BLOCK);
 }

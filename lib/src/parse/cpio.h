@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 
 #define CPIO_HEADER 110u
@@ -49,5 +50,12 @@ int cpio_feed(struct cpio *c, const uint8_t *data, size_t len, size_t *ret_used,
 
 /* The data has ended: P2H_CORRUPT inside an archive. */
 int cpio_finish(const struct cpio *c, struct p2h_error *err);
+
+/*
+ * An archive written, appended to ret: members in order, each belonging to root and dated 1970, then the end. What is there already in ret has to be a
+ * multiple of 4 bytes long.
+ */
+void cpio_put(struct buf *ret, const char *name, uint32_t mode, const void *data, size_t len);
+void cpio_put_end(struct buf *ret);
 
 #endif

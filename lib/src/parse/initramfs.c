@@ -1,6 +1,7 @@
 #include "parse/initramfs.h"
 
 #include <lzma.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -21,7 +22,9 @@ struct reading {
 	uint64_t fed; /* bytes given to cpio, from whatever archive */
 	size_t names; /* bytes */
 	bool tools_functions, tools_conf, dracut;
+	bool mkinitcpio, config;
 	bool wanted;      /* the present member's content goes to text */
+	bool link;        /* and text is a link's target */
 	const char *path; /* the present member, in into->members */
 	struct buf text;
 };
@@ -51,12 +54,32 @@ static bool is_one_of(const char *path, const char *const *list)
 	return false;
 }
 
+/*
+ * What dracut made for one host waits for: a hook a device, with systemd a link a device below a target. The names stand here and in dracut's
+ * wait_for_dev (modules.d/99base/dracut-lib.sh).
+ */
+static bool is_wait(const char *path)
+{
+	if (strstr(path, "/initqueue/finished/devexists-"))
+		return true;
+	return below(path, "etc/systemd/system/") && text_ends_with(path, ".device") && (strstr(path, ".wants/") || strstr(path, ".requires/"));
+}
+
+/* Directories that are links where /usr is merged. */
+static bool is_layout(const char *path)
+{
+	static const char *const dirs[] = {"conf", "etc", "lib", "lib/modules", "usr", "usr/lib", "usr/lib/modules", NULL};
+
+	return is_one_of(path, dirs);
+}
+
 /* Files that carry the identity of disks, hosts and drivers; "init" only tells something when it is a nash script. */
 static bool is_conf(const char *path)
 {
-	static const char *const files[] = {"init", "conf/param.conf", "conf/initramfs.conf", "conf/arch.conf", "conf/modules",
+	static const char *const files[] = {"init", "config", "conf/param.conf", "conf/initramfs.conf", "conf/arch.conf", "conf/modules",
 		"cryptroot/crypttab", "etc/cmdline", "etc/crypttab", "etc/fstab", "etc/fstab.empty", "etc/mdadm.conf",
-		"etc/mdadm/mdadm.conf", "etc/hostname", "etc/initrd-release", NULL};
+		"etc/mdadm/mdadm.conf", "etc/hostname", "etc/initrd-release",
+		"etc/systemd/system/sysroot.mount", NULL};
 	static const char *const dirs[] = {"conf/conf.d/", "etc/cmdline.d/", "etc/conf.d/", "etc/modprobe.d/", "etc/modules-load.d/", NULL};
 
 	if (is_one_of(path, files))
@@ -64,7 +87,7 @@ static bool is_conf(const char *path)
 	for (const char *const *dir = dirs; *dir; dir++)
 		if (below(path, *dir))
 			return true;
-	return false;
+	return is_wait(path);
 }
 
 /* "xen-blkfront.ko.xz": adds "xen_blkfront" */
@@ -111,6 +134,8 @@ static void classify(struct reading *r, const char *path, uint32_t mode)
 	r->tools_functions |= !strcmp(path, "scripts/functions");
 	r->tools_conf |= !strcmp(path, "conf/initramfs.conf");
 	r->dracut |= !strcmp(inner, "lib/dracut") || below(inner, "lib/dracut/");
+	r->mkinitcpio |= !strcmp(path, "init_functions");
+	r->config |= !strcmp(path, "config");
 	r->into->systemd |= !strcmp(inner, "lib/systemd/systemd");
 	r->into->init |= !strcmp(path, "init");
 	if (S_ISREG(mode))
@@ -124,7 +149,49 @@ static bool failed(const struct reading *r)
 {
 	const struct initramfs *i = r->into;
 
-	return i->members.failed || i->modules.failed || i->versions.failed || i->conf_name.failed || i->conf_text.failed || r->text.failed;
+	return i->members.failed || i->modules.failed || i->versions.failed || i->conf_name.failed || i->conf_text.failed || r->text.failed ||
+	       i->link_name.failed || i->link_target.failed;
+}
+
+static size_t find_text(const struct strlist *l, const char *text)
+{
+	for (size_t n = 0; n < l->len; n++)
+		if (!strcmp(l->item[n], text))
+			return n;
+	return SIZE_MAX;
+}
+
+static void drop_item(struct strlist *l, size_t n)
+{
+	free(l->item[n]);
+	memmove(&l->item[n], &l->item[n + 1], (l->len - n - 1) * sizeof(*l->item));
+	l->len--;
+}
+
+/* What an earlier archive said under this name holds no longer. */
+static void forget(struct strlist *names, struct strlist *texts, const char *path)
+{
+	size_t n = find_text(names, path);
+
+	if (n == SIZE_MAX)
+		return;
+	drop_item(names, n);
+	drop_item(texts, n);
+}
+
+static void want_content(struct reading *r, uint32_t mode, uint64_t size)
+{
+	bool conf = is_conf(r->path), layout = is_layout(r->path);
+
+	buf_clear(&r->text);
+	if (conf)
+		forget(&r->into->conf_name, &r->into->conf_text, r->path);
+	if (layout)
+		forget(&r->into->link_name, &r->into->link_target, r->path);
+	r->link = S_ISLNK(mode);
+	r->wanted = size && size <= CONF_TEXT_MAX && ((S_ISREG(mode) && conf) || (r->link && (layout || is_wait(r->path))));
+	if (conf && S_ISREG(mode) && size > CONF_TEXT_MAX && strcmp(r->path, "init"))
+		r->into->conf_incomplete = true;
 }
 
 static int on_member(void *ctx, const char *name, uint32_t mode, uint64_t size, struct p2h_error *err)
@@ -149,8 +216,7 @@ static int on_member(void *ctx, const char *name, uint32_t mode, uint64_t size, 
 		return error_nomem(err);
 	r->path = i->members.item[i->members.len - 1];
 	classify(r, r->path, mode);
-	r->wanted = S_ISREG(mode) && size && size <= CONF_TEXT_MAX && is_conf(r->path);
-	buf_clear(&r->text);
+	want_content(r, mode, size);
 	return failed(r) ? error_nomem(err) : 0;
 }
 
@@ -164,26 +230,14 @@ static int on_data(void *ctx, const uint8_t *data, size_t len, struct p2h_error 
 	return r->text.failed ? error_nomem(err) : 0;
 }
 
-/* A later archive's file takes the place of an earlier one's. */
-static int keep_conf(struct reading *r, struct p2h_error *err)
+static int keep_text(struct reading *r, struct strlist *names, struct strlist *texts, struct p2h_error *err)
 {
-	struct initramfs *i = r->into;
-	char *text;
-
-	for (size_t n = 0; n < i->conf_name.len; n++) {
-		if (strcmp(i->conf_name.item[n], r->path))
-			continue;
-		text = strdup(r->text.data);
-		if (!text)
-			return error_nomem(err);
-		free(i->conf_text.item[n]);
-		i->conf_text.item[n] = text;
+	if (names->len >= CONF_MAX) {
+		r->into->conf_incomplete = true;
 		return 0;
 	}
-	if (i->conf_name.len >= CONF_MAX)
-		return 0;
-	strlist_add(&i->conf_name, r->path);
-	strlist_add(&i->conf_text, r->text.data);
+	strlist_add(names, r->path);
+	strlist_add(texts, r->text.data);
 	return failed(r) ? error_nomem(err) : 0;
 }
 
@@ -191,8 +245,12 @@ static int on_end(void *ctx, struct p2h_error *err)
 {
 	struct reading *r = ctx;
 
-	if (!r->wanted || strlen(r->text.data) != r->text.len)
+	if (!r->wanted)
 		return 0;
+	if (strlen(r->text.data) != r->text.len) {
+		r->into->conf_incomplete |= strcmp(r->path, "init") != 0;
+		return 0;
+	}
 	if (!strcmp(r->path, "init")) {
 		const char *line_end = strchrnul(r->text.data, '\n');
 		const char *nash = strstr(r->text.data, "nash");
@@ -201,7 +259,9 @@ static int on_end(void *ctx, struct p2h_error *err)
 			return 0;
 		r->into->kind = INITRAMFS_MKINITRD;
 	}
-	return keep_conf(r, err);
+	if (r->link && is_layout(r->path))
+		return keep_text(r, &r->into->link_name, &r->into->link_target, err);
+	return keep_text(r, &r->into->conf_name, &r->into->conf_text, err);
 }
 
 /* --- the sequence of archives --------------------------------------------------------------------------------------------- */
@@ -234,6 +294,7 @@ static int read_compressed(struct reading *r, const uint8_t *data, size_t len, s
 	int code;
 
 	r->cpio.aligned = false;
+	snprintf(r->into->last_packing, sizeof(r->into->last_packing), "%s", unpack_name(data, len));
 	code = unpack_stream(data, len, on_unpacked, r, ret_used, err);
 	if (!code)
 		code = cpio_finish(&r->cpio, err);
@@ -245,9 +306,15 @@ static int read_compressed(struct reading *r, const uint8_t *data, size_t len, s
 /* Uncompressed archives and padding, as far as they reach. */
 static int read_plain(struct reading *r, const uint8_t *data, size_t pos, size_t len, size_t *ret_used, struct p2h_error *err)
 {
+	size_t before = r->cpio.archives;
+	int code;
+
 	r->cpio.aligned = true;
 	r->cpio.pos = pos;
-	return feed(r, data + pos, len - pos, ret_used, err);
+	code = feed(r, data + pos, len - pos, ret_used, err);
+	if (r->cpio.archives > before)
+		r->into->last_packing[0] = '\0';
+	return code;
 }
 
 static int read_all(struct reading *r, const uint8_t *data, size_t len, struct p2h_error *err)
@@ -303,6 +370,8 @@ int initramfs_parse(const void *data, size_t len, struct initramfs *ret, struct 
 		made.kind = INITRAMFS_TOOLS;
 	else if (r.dracut)
 		made.kind = INITRAMFS_DRACUT;
+	else if (r.mkinitcpio && r.config)
+		made.kind = INITRAMFS_MKINITCPIO;
 	made.archives = r.cpio.archives;
 	sort_distinct(&made.modules);
 	sort_distinct(&made.versions);
@@ -325,6 +394,8 @@ void initramfs_done(struct initramfs *i)
 	strlist_done(&i->versions);
 	strlist_done(&i->conf_name);
 	strlist_done(&i->conf_text);
+	strlist_done(&i->link_name);
+	strlist_done(&i->link_target);
 	*i = (struct initramfs){0};
 }
 
@@ -353,4 +424,58 @@ bool initramfs_has_module(const struct initramfs *i, const char *name)
 			low = mid + 1;
 	}
 	return false;
+}
+
+unsigned initramfs_systemd(const struct initramfs *i)
+{
+	unsigned version = 0;
+
+	for (size_t n = 0; n < i->members.len; n++) {
+		const char *name = strrchr(i->members.item[n], '/');
+
+		if (name && sscanf(name, "/libsystemd-shared-%4u", &version) == 1)
+			return version;
+	}
+	return 0;
+}
+
+bool initramfs_has_member(const struct initramfs *i, const char *path)
+{
+	return strlist_has(&i->members, path);
+}
+
+const char *initramfs_conf(const struct initramfs *i, const char *path)
+{
+	size_t n = find_text(&i->conf_name, path);
+
+	return n == SIZE_MAX ? NULL : i->conf_text.item[n];
+}
+
+/* One link of the path is followed a round; no sound archive has more than these. */
+void initramfs_resolve(const struct initramfs *i, const char *path, struct buf *ret)
+{
+	CLEANUP(buf_done) struct buf now = {0};
+
+	buf_puts(&now, path);
+	for (size_t round = 0, n = 0; round < 8 && n < i->link_name.len && !now.failed; round++) {
+		for (n = 0; n < i->link_name.len; n++) {
+			const char *rest = below(now.data, i->link_name.item[n]), *target = i->link_target.item[n];
+			const char *slash = strrchr(i->link_name.item[n], '/');
+			CLEANUP(buf_done) struct buf next = {0};
+
+			if (!rest || *rest != '/')
+				continue;
+			/* Targets are absolute, or relative to where the link lies. */
+			if (*target != '/' && slash)
+				buf_append(&next, i->link_name.item[n], (size_t)(slash + 1 - i->link_name.item[n]));
+			buf_puts(&next, target + (*target == '/'));
+			buf_puts(&next, rest);
+			buf_done(&now);
+			now = next;
+			next = (struct buf){0};
+			break;
+		}
+	}
+	ret->failed |= now.failed;
+	buf_append(ret, now.data, now.len);
 }

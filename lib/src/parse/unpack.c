@@ -41,6 +41,13 @@ static const struct magic *find_magic(const uint8_t *data, size_t len)
 	return NULL;
 }
 
+const char *unpack_name(const uint8_t *data, size_t len)
+{
+	const struct magic *magic = find_magic(data, len);
+
+	return magic ? magic->name : "";
+}
+
 static int truncated(const char *name, struct p2h_error *err)
 {
 	return error_set(err, P2H_CORRUPT, "initramfs: the %s stream is truncated or damaged", name);

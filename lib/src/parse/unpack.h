@@ -22,6 +22,9 @@ typedef int unpack_sink(void *ctx, const uint8_t *data, size_t len, struct p2h_e
  */
 int unpack_stream(const uint8_t *data, size_t len, unpack_sink *sink, void *ctx, size_t *ret_used, struct p2h_error *err);
 
+/* "gzip", "xz", ...: what a stream that starts so is packed with, "" if nothing known. */
+const char *unpack_name(const uint8_t *data, size_t len);
+
 /* The same for lzop (unpack_lzop.c); data starts with its magic number. */
 int unpack_lzop(const uint8_t *data, size_t len, unpack_sink *sink, void *ctx, size_t *ret_used, struct p2h_error *err);
 

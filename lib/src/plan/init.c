@@ -86,20 +86,6 @@ void rule_cgroup_v1(struct planner *p)
 	}
 }
 
-/* Of the systemd in the donor's initramfs; 0 if unknown. It is in the name of the library that its programs share. */
-static unsigned initramfs_systemd(const struct initramfs *i)
-{
-	unsigned version = 0;
-
-	for (size_t k = 0; k < i->members.len && !version; k++) {
-		const char *name = strrchr(i->members.item[k], '/');
-
-		if (name && sscanf(name, "/libsystemd-shared-%4u", &version) != 1)
-			version = 0;
-	}
-	return version;
-}
-
 /*
  * systemd before 233 takes it that /sys/fs/cgroup holds what it mounts there itself. From 243 on systemd mounts the unified hierarchy unless told
  * otherwise; 256 and 257 want to be told twice, and 258 knows nothing else.
@@ -112,9 +98,9 @@ void rule_cgroup_dracut(struct planner *p)
 	const char *evidence;
 	unsigned before;
 
-	if (!has_systemd(p) || !f->systemd_version || f->systemd_version >= 233 || !d->initramfs_read || !d->initramfs.systemd)
+	if (!has_systemd(p) || !f->systemd_version || f->systemd_version >= 233 || !d->initramfs.read || !d->initramfs.holds.systemd)
 		return;
-	before = initramfs_systemd(&d->initramfs);
+	before = initramfs_systemd(&d->initramfs.holds);
 	if (before && before < 243)
 		return;
 	evidence = before ? arena_printf(p->arena, "systemd %u in the guest, systemd %u in %s", f->systemd_version, before, d->chosen.initrd)

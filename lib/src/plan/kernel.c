@@ -1,8 +1,6 @@
 /* kernel.c - the kernel that is to boot, and the guest's own ones */
 #include <string.h>
 
-#include "base/cleanup.h"
-#include "inspect/drivers.h"
 #include "plan/planner.h"
 
 void rule_donor_kernel(struct planner *p)
@@ -50,34 +48,6 @@ void rule_no_own_kernel(struct planner *p)
 	if (!f->kernels.len)
 		planner_tell(p, "/boot", "the guest has no kernel of its own: it was started with one from outside",
 			     "it gets the donor's; its package manager does not know of it, so that later kernels have to be installed by hand");
-}
-
-void rule_initramfs_drivers(struct planner *p)
-{
-	const struct facts_donor *d = &p->facts->donor;
-
-	if (!*d->chosen.release)
-		return;
-	if (!d->initramfs_read) {
-		planner_block(p, d->chosen.initrd, d->initramfs_error, "rebuild it on the donor, or choose another kernel with --kernel");
-		return;
-	}
-	for (size_t t = 0; t < DRIVERS_TARGETS; t++) {
-		CLEANUP(buf_done) struct buf names = {0};
-
-		if (!has_target(p, 1u << t) || !d->missing[t].len)
-			continue;
-		for (size_t i = 0; i < d->missing[t].len; i++)
-			buf_printf(&names, "%s%s", i ? ", " : "", d->missing[t].item[i]);
-		if (names.failed) {
-			p->arena->failed = true;
-			return;
-		}
-		planner_block(p, d->chosen.initrd,
-			      arena_printf(p->arena, "target %s needs %s, which neither the initramfs nor the kernel has",
-					   drivers_target_name[t], names.data),
-			      "rebuild the donor's initramfs with all drivers (MODULES=most; dracut --no-hostonly), or leave the target out with --target");
-	}
 }
 
 void rule_kernel_pv_only(struct planner *p)

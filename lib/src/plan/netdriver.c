@@ -37,7 +37,7 @@ static void check(struct planner *p, size_t target)
 		break;
 	case OFFER_MODULE:
 		/* udev loads it by the card's alias, in the initramfs or later; a guest that has none needs to be told. */
-		if (!p->facts->has_udev && !(d->initramfs_read && initramfs_has_module(&d->initramfs, n->module)))
+		if (!p->facts->has_udev && !(d->initramfs.read && initramfs_has_module(&d->initramfs.holds, n->module)))
 			planner_tell(p, where, "this guest has no udev, and the driver is neither built in nor in the initramfs: nothing loads it",
 				     arena_printf(p->arena, "load it at boot: `modprobe %s`, or a line in /etc/modules where that file is used",
 						  n->module));

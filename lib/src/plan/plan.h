@@ -17,10 +17,18 @@ enum action_kind {
 	ACTION_LINK,        /* create a symbolic link, or replace one: path, after = target */
 	ACTION_REMOVE,      /* a file or link: path */
 	ACTION_TREE,        /* copy the donor's kernel files and modules */
+	ACTION_INITRAMFS,   /* append an archive to the kernel's initramfs: path, after, member */
 	ACTION_BOOT_LOADER, /* GRUB's platform directory, core image and boot sector */
 };
 
 enum boot_place { PLACE_GAP, PLACE_BIOS_BOOT, PLACE_INODE5 };
+
+/* A file of an archive that is appended to an initramfs. */
+struct archive_member {
+	const char *path; /* in the initramfs */
+	const char *why;  /* one phrase */
+	uint64_t size;
+};
 
 struct action {
 	enum action_kind kind;
@@ -37,6 +45,9 @@ struct action {
 	uint64_t start, len; /* bytes */
 	/* ACTION_TREE */
 	uint64_t files, bytes;
+	/* ACTION_INITRAMFS */
+	struct archive_member *member;
+	size_t members;
 	/* ACTION_BOOT_LOADER */
 	enum boot_place place;
 	uint64_t place_off, place_len; /* gap and BIOS boot partition, bytes of the disk after the conversion */

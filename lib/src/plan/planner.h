@@ -65,7 +65,6 @@ void rule_ko_compression(struct planner *p);   /* modules.c */
 void rule_donor_kernel(struct planner *p);     /* kernel.c */
 void rule_arch(struct planner *p);
 void rule_no_own_kernel(struct planner *p);
-void rule_initramfs_drivers(struct planner *p);
 void rule_kernel_pv_only(struct planner *p);
 void rule_abi_tag(struct planner *p);          /* abi.c */
 void rule_ia32(struct planner *p);
@@ -78,6 +77,10 @@ void rule_removed_calls(struct planner *p);    /* removed.c */
 void rule_fs_gone(struct planner *p);          /* filesystems.c */
 void rule_ext_driver(struct planner *p);
 void rule_sysctl_gone(struct planner *p);      /* sysctl.c */
+void rule_initramfs_drivers(struct planner *p); /* initramfs.c */
+void rule_initramfs_size(struct planner *p);
+void rule_initramfs_identity(struct planner *p); /* identity.c */
+void rule_initramfs_resume(struct planner *p);
 void rule_layout(struct planner *p);           /* layout.c */
 void rule_fstab_root(struct planner *p);       /* fstab.c */
 void rule_fstab_here(struct planner *p);

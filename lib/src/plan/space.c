@@ -50,6 +50,9 @@ void rule_space(struct planner *p)
 		add_tree(&root, planner_modules(p));
 		add_tree(b, &f->donor.boot);
 	}
+	for (size_t i = 0; i < p->plan->actions; i++)
+		if (p->plan->action[i].kind == ACTION_INITRAMFS)
+			b->blocks += p->plan->action[i].after_len / f->boot_space.block_size + 4;
 	if (loader) {
 		b->blocks += f->host.platform_blocks;
 		b->inodes += f->host.platform.len;

@@ -143,11 +143,11 @@ static json_t *initramfs(struct json_writer *w, const struct facts_donor *d)
 {
 	json_t *object = json_object(), *missing = json_object();
 
-	json_put_bool(w, object, "read", d->initramfs_read);
-	json_put_text(w, object, "kind", d->initramfs_kind);
-	json_put_text(w, object, "error", d->initramfs_error);
+	json_put_bool(w, object, "read", d->initramfs.read);
+	json_put_text(w, object, "kind", d->initramfs.kind);
+	json_put_text(w, object, "error", d->initramfs.error);
 	for (size_t i = 0; i < DRIVERS_TARGETS; i++)
-		json_put_list(w, missing, drivers_target_name[i], &d->missing[i]);
+		json_put_list(w, missing, drivers_target_name[i], &d->initramfs.missing[i]);
 	json_put(w, object, "missing", missing);
 	return object;
 }

@@ -37,6 +37,8 @@ static const char *kind_name(enum action_kind kind)
 		return "remove";
 	case ACTION_TREE:
 		return "tree";
+	case ACTION_INITRAMFS:
+		return "initramfs";
 	case ACTION_BOOT_LOADER:
 		break;
 	}
@@ -88,6 +90,21 @@ static void put_sectors(struct json_writer *w, json_t *object, uint64_t off, uin
 	json_put_number(w, object, "sectors", len / REPORT_SECTOR);
 }
 
+static json_t *members(struct json_writer *w, const struct action *a)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < a->members; i++) {
+		json_t *member = json_object();
+
+		json_put_text(w, member, "path", a->member[i].path);
+		json_put_number(w, member, "bytes", a->member[i].size);
+		json_put_text(w, member, "why", a->member[i].why);
+		json_add(w, list, member);
+	}
+	return list;
+}
+
 static json_t *action(struct json_writer *w, const struct facts *f, const struct plan *p, const struct action *a)
 {
 	json_t *object = json_object();
@@ -112,6 +129,10 @@ static json_t *action(struct json_writer *w, const struct facts *f, const struct
 	case ACTION_TREE:
 		json_put_number(w, object, "files", a->files);
 		json_put_number(w, object, "bytes", a->bytes);
+		break;
+	case ACTION_INITRAMFS:
+		json_put_number(w, object, "bytes", a->after_len);
+		json_put(w, object, "members", members(w, a));
 		break;
 	case ACTION_BOOT_LOADER:
 		json_put_text(w, object, "place", place_name(a->place));

@@ -67,6 +67,25 @@ void text_boot_path(struct buf *b, const struct report_input *in)
 	append_words(b, "dropped", &p->dropped);
 }
 
+/* What is appended to the initramfs, and why. */
+static void append_archives(struct buf *b, const struct plan *p)
+{
+	for (size_t i = 0; i < p->actions; i++) {
+		const struct action *a = &p->action[i];
+		CLEANUP(buf_done) struct buf bytes = {0};
+
+		if (a->kind != ACTION_INITRAMFS)
+			continue;
+		append_bytes_exact(&bytes, a->after_len);
+		b->failed |= bytes.failed;
+		if (b->failed)
+			return;
+		text_line(b, "  appended to %s: %s, %s (%s)", a->path, bytes.data, or_empty(a->reason), a->rule);
+		for (size_t m = 0; m < a->members; m++)
+			text_line(b, "    %s, %llu bytes: %s", a->member[m].path, (unsigned long long)a->member[m].size, a->member[m].why);
+	}
+}
+
 void text_kernel_tree(struct buf *b, const struct report_input *in)
 {
 	const struct facts_donor *d = &in->facts->donor;
@@ -78,6 +97,7 @@ void text_kernel_tree(struct buf *b, const struct report_input *in)
 	if (!a) {
 		text_line(b, "  nothing to copy%s", !*or_empty(d->chosen.release) ? ": no kernel fits" :
 			  d->from_guest ? ": the guest's own kernel boots" : d->boot.present && modules->present ? ": the guest has it already" : "");
+		append_archives(b, in->plan);
 		return;
 	}
 	append_bytes_exact(&bytes, a->bytes);
@@ -85,6 +105,7 @@ void text_kernel_tree(struct buf *b, const struct report_input *in)
 	if (!b->failed)
 		text_line(b, "  %s from %s: %llu files, %s, into /boot and /lib/modules/%s", or_empty(d->chosen.release),
 			  or_empty(d->name), (unsigned long long)a->files, bytes.data, or_empty(d->chosen.release));
+	append_archives(b, in->plan);
 }
 
 void text_steps(struct buf *b, const struct verify_report *r)

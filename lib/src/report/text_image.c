@@ -105,7 +105,7 @@ static void append_donor(struct buf *b, const struct facts_donor *d)
 		return;
 	text_line(b, "  %-12s %s, %llu files, %s", "kernel", d->chosen.release, (unsigned long long)(d->boot.files + d->modules.files),
 		  bytes.data);
-	append_field(b, "initramfs", d->initramfs_read ? d->initramfs_kind : d->initramfs_error);
+	append_field(b, "initramfs", d->initramfs.read ? d->initramfs.kind : d->initramfs.error);
 }
 
 void text_image(struct buf *b, const struct facts *f)

@@ -42,16 +42,18 @@ static bool waited_for(const char *member, char uuid[UUID_LEN + 1])
 	return strspn(uuid, "0123456789abcdefABCDEF-") == UUID_LEN;
 }
 
-static void judge_members(struct judgement *j, const struct strlist *members)
+/* As the last archive has them: an empty hook, or a link to /dev/null, waits for nothing. */
+static void judge_waits(struct judgement *j, const struct initramfs *parsed)
 {
-	for (size_t i = 0; i < members->len; i++) {
+	for (size_t i = 0; i < parsed->conf_name.len && i < parsed->conf_text.len; i++) {
+		const char *member = parsed->conf_name.item[i];
 		char uuid[UUID_LEN + 1], tag[UUID_LEN + 8];
 
-		if (!waited_for(members->item[i], uuid))
+		if (!waited_for(member, uuid) || !strcmp(parsed->conf_text.item[i], "/dev/null"))
 			continue;
 		snprintf(tag, sizeof tag, "UUID=%s", uuid);
 		if (!volumes_find(&j->v->volumes, tag))
-			judge(j, VERIFY_FAIL, "the initramfs waits for %s, which is not in this image (%s)", tag, members->item[i]);
+			judge(j, VERIFY_FAIL, "the initramfs waits for %s, which is not in this image (%s)", tag, member);
 	}
 }
 
@@ -87,7 +89,7 @@ static void judge_conf(struct judgement *j, const char *name, const char *text)
 {
 	static const char *const parts[] = {"rd.luks.uuid=", "rd.lvm.lv=", "rd.md.uuid="};
 
-	if (text_ends_with(name, "resume"))
+	if (!strncmp(name, "conf/conf.d/", 12))
 		judge_resume(j, name, text);
 	if (text_ends_with(name, "crypttab") && says_something(text))
 		judge(j, VERIFY_WARN, "%s in the initramfs names encrypted devices", name);
@@ -98,7 +100,7 @@ static void judge_conf(struct judgement *j, const char *name, const char *text)
 
 void judge_identity(struct judgement *j, const struct initramfs *parsed)
 {
-	judge_members(j, &parsed->members);
+	judge_waits(j, parsed);
 	for (size_t i = 0; i < parsed->conf_name.len && i < parsed->conf_text.len; i++)
 		judge_conf(j, parsed->conf_name.item[i], parsed->conf_text.item[i]);
 }
