@@ -7,7 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
+
 #define CHUNK 32768u
+
+static char no_text[] = "";
 
 struct arena_chunk {
 	struct arena_chunk *next;
@@ -43,6 +47,7 @@ void *arena_alloc(struct arena *a, size_t size)
 		c = calloc(1, sizeof(*c) + want);
 		if (!c) {
 			a->failed = true;
+			error_note_nomem();
 			return NULL;
 		}
 		c->size = want;
@@ -70,13 +75,15 @@ char *arena_memdup(struct arena *a, const void *data, size_t len)
 
 char *arena_strdup(struct arena *a, const char *text)
 {
-	return arena_memdup(a, text, strlen(text));
+	char *p = arena_memdup(a, text, strlen(text));
+
+	return p ? p : no_text;
 }
 
 char *arena_printf(struct arena *a, const char *fmt, ...)
 {
 	va_list ap, again;
-	char *p = NULL;
+	char *p = no_text;
 	int n;
 
 	va_start(ap, fmt);
@@ -88,7 +95,7 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
 	else if ((p = arena_alloc(a, (size_t)n + 1)))
 		vsnprintf(p, (size_t)n + 1, fmt, again);
 	va_end(again);
-	return p;
+	return p ? p : no_text;
 }
 
 void *arena_push(struct arena *a, void *array_of_items, size_t *len, size_t item)

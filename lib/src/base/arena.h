@@ -6,8 +6,8 @@
 #include <stddef.h>
 
 /*
- * Zero-initialised is empty and valid. Every function returns NULL when there is no memory and sets `failed`, so that a long build-up of
- * strings is checked once, at its end.
+ * Zero-initialised is empty and valid. Without memory every function sets `failed`, so that a long build-up is checked once, at its
+ * end. What makes text gives "" then, which can be looked at until that check comes; the others give NULL.
  */
 struct arena {
 	struct arena_chunk *chunk;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/error.h"
 
 /* Grows an array so that it holds `need` items; doubles, so that appending is linear. */
 static bool grow(void **data, size_t *cap, size_t need, size_t item)
@@ -20,8 +21,10 @@ static bool grow(void **data, size_t *cap, size_t need, size_t item)
 		want *= 2;
 	}
 	bigger = reallocarray(*data, want, item);
-	if (!bigger)
+	if (!bigger) {
+		error_note_nomem();
 		return false;
+	}
 	*data = bigger;
 	*cap = want;
 	return true;
@@ -78,6 +81,7 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 	if (n < 0) {
 		text = NULL;
 		b->failed = true;
+		error_note_nomem();
 		return;
 	}
 	buf_append(b, text, (size_t)n);
@@ -115,6 +119,8 @@ void strlist_done(struct strlist *l)
 /* Takes over text, also on failure. */
 static void strlist_take(struct strlist *l, char *text)
 {
+	if (!text)
+		error_note_nomem();
 	if (!text || l->failed || !grow((void **)&l->item, &l->cap, l->len + 1, sizeof(*l->item))) {
 		free(text);
 		l->failed = true;

@@ -7,6 +7,23 @@
 
 #include "base/escape.h"
 
+static _Thread_local bool noted_nomem;
+
+void error_note_nomem(void)
+{
+	noted_nomem = true;
+}
+
+bool error_noted_nomem(void)
+{
+	return noted_nomem;
+}
+
+void error_forget_nomem(void)
+{
+	noted_nomem = false;
+}
+
 int error_set(struct p2h_error *err, enum p2h_code code, const char *fmt, ...)
 {
 	va_list ap;
@@ -50,6 +67,8 @@ int error_sys(struct p2h_error *err, int errnum, const char *fmt, ...)
 	size_t used;
 	va_list ap;
 
+	if (code == P2H_NOMEM)
+		error_note_nomem();
 	if (!err)
 		return code;
 	err->code = code;
@@ -83,5 +102,6 @@ int error_prefix(struct p2h_error *err, int code, const char *fmt, ...)
 
 int error_nomem(struct p2h_error *err)
 {
+	error_note_nomem();
 	return error_set(err, P2H_NOMEM, "out of memory");
 }

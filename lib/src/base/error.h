@@ -15,4 +15,12 @@ int error_prefix(struct p2h_error *err, int code, const char *fmt, ...) __attrib
 
 int error_nomem(struct p2h_error *err);
 
+/*
+ * "There is no such file" may be what became of an allocation that failed, several calls further down. So each that fails is noted,
+ * for this thread, by error_nomem, error_sys and what buffers and arenas do; a stage of a job that has a note in the end has failed.
+ */
+void error_note_nomem(void);
+bool error_noted_nomem(void);
+void error_forget_nomem(void);
+
 #endif

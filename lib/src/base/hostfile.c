@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -30,4 +31,32 @@ int hostfile_read(const char *path, size_t max, struct buf *ret, struct p2h_erro
 		if (ret->len > max)
 			return error_set(err, P2H_UNSUPPORTED, "%s: larger than %zu bytes", path, max);
 	}
+}
+
+bool hostfile_line(const char *path, char *ret, size_t size)
+{
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t len = 0;
+	ssize_t n = 0;
+
+	while (fd >= 0 && len + 1 < size && !memchr(ret, '\n', len)) {
+		n = read(fd, ret + len, size - 1 - len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+	}
+	ret[len] = '\0';
+	ret[strcspn(ret, "\n")] = '\0';
+	return len && n >= 0;
+}
+
+DIR *hostfile_dir(const char *path)
+{
+	DIR *dir = opendir(path);
+
+	if (!dir && errno == ENOMEM)
+		error_note_nomem();
+	return dir;
 }

@@ -180,6 +180,8 @@ int commit_new_file(struct transaction *t, const char *path, const struct commit
 	if (code)
 		return code;
 	target = realpath(path, NULL); /* a link keeps being one; NULL: there is nothing yet */
+	if (!target && errno == ENOMEM)
+		return error_nomem(err);
 	code = make_temporary(target ? target : path, &temporary, &fd, err);
 	if (code)
 		return code;

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,12 +26,14 @@ static bool has_parent_step(const char *name)
 	return false;
 }
 
-/* The directory of a path, resolved; NULL when it is not there (or on no memory). */
+/* The directory of a path, resolved; NULL when it is not there or (noted) on no memory. */
 static char *real_directory(const char *path)
 {
-	CLEANUP_FREE char *copy = strdup(path);
+	CLEANUP_FREE char *copy = strdup(path), *real = copy ? realpath(dirname(copy), NULL) : NULL;
 
-	return copy ? realpath(dirname(copy), NULL) : NULL;
+	if (!real && errno == ENOMEM)
+		error_note_nomem();
+	return TAKE(real);
 }
 
 /* Does a file that `path` refers to as `name` lie in its directory or below? */

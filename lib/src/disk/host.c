@@ -10,6 +10,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/cleanup.h"
+#include "base/hostfile.h"
 #include "disk/backends.h"
 #include "disk/sysblock.h"
 
@@ -52,7 +53,7 @@ static void add_below(struct devices *all, dev_t dev, const char *folder, const 
 	DIR *dir;
 
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u%s", major(dev), minor(dev), folder);
-	dir = opendir(path);
+	dir = hostfile_dir(path);
 	while (dir && (e = readdir(dir))) {
 		char entry[512], what[128];
 		dev_t below;
@@ -73,7 +74,7 @@ static void add_below(struct devices *all, dev_t dev, const char *folder, const 
 
 static void add_loops(struct devices *all, const struct stat *image)
 {
-	DIR *dir = opendir("/sys/block");
+	DIR *dir = hostfile_dir("/sys/block");
 	struct dirent *e;
 
 	while (dir && (e = readdir(dir))) {
@@ -112,12 +113,11 @@ static int busy(const char *path, const struct device *d, const char *how, const
 
 static int check_mounts(const char *path, const struct devices *all, bool for_write, struct p2h_error *err)
 {
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	CLEANUP_FREE char *line = NULL;
-	size_t room = 0;
-	int code = 0;
+	CLEANUP(buf_done) struct buf text = {0};
+	int code = sysblock_read_list("/proc/self/mountinfo", &text, err);
+	char *line, *rest = text.data;
 
-	while (f && !code && getline(&line, &room, f) > 0) {
+	while (!code && (line = strsep(&rest, "\n"))) {
 		const struct device *d;
 		struct sysblock_mount m;
 		struct stat st;
@@ -131,23 +131,20 @@ static int check_mounts(const char *path, const struct devices *all, bool for_wr
 		if (d && (for_write || m.writable))
 			code = busy(path, d, "is mounted on ", m.where, err);
 	}
-	if (f)
-		fclose(f);
 	return code;
 }
 
 static int check_swaps(const char *path, const struct stat *image, const struct devices *all, struct p2h_error *err)
 {
-	FILE *f = fopen("/proc/swaps", "re");
-	CLEANUP_FREE char *line = NULL;
-	size_t room = 0;
-	int code = 0;
+	CLEANUP(buf_done) struct buf text = {0};
+	int code = sysblock_read_list("/proc/swaps", &text, err);
+	char *line, *rest = text.data;
 
-	while (f && !code && getline(&line, &room, f) > 0) {
+	while (!code && (line = strsep(&rest, "\n"))) {
 		const struct device *d = NULL;
 		struct stat st;
 
-		line[strcspn(line, " \t\n")] = '\0';
+		line[strcspn(line, " \t")] = '\0';
 		sysblock_unescape(line);
 		if (*line != '/' || stat(line, &st))
 			continue;
@@ -156,8 +153,6 @@ static int check_swaps(const char *path, const struct stat *image, const struct 
 		if (d || sysblock_same(&st, image))
 			code = busy(path, d, "is active swap space", "", err);
 	}
-	if (f)
-		fclose(f);
 	return code;
 }
 

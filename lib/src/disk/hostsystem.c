@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/hostfile.h"
 #include "disk/host.h"
 #include "disk/sysblock.h"
 
@@ -39,7 +40,7 @@ static void base_add_device(struct base *b, dev_t dev)
 /* The devices named in a folder, each of which has or leads to a folder with a file "dev". */
 static void base_add_folder(struct base *b, const char *path)
 {
-	DIR *dir = opendir(path);
+	DIR *dir = hostfile_dir(path);
 	struct dirent *e;
 
 	while (dir && (e = readdir(dir))) {
@@ -57,15 +58,14 @@ static void base_add_folder(struct base *b, const char *path)
 /* btrfs may span devices, of which mountinfo names one. */
 static void base_add_btrfs(struct base *b, dev_t dev)
 {
-	DIR *dir = opendir("/sys/fs/btrfs");
-	char link[64], target[4096], path[600];
+	DIR *dir = hostfile_dir("/sys/fs/btrfs");
+	char name[SYSBLOCK_NAME], path[600];
 	struct dirent *e;
 
-	snprintf(link, sizeof(link), "/sys/dev/block/%u:%u", major(dev), minor(dev));
-	while (dir && realpath(link, target) && (e = readdir(dir))) {
+	while (dir && sysblock_name(dev, name) && (e = readdir(dir))) {
 		if (*e->d_name == '.')
 			continue;
-		snprintf(path, sizeof(path), "/sys/fs/btrfs/%.100s/devices/%.255s", e->d_name, strrchr(target, '/') + 1);
+		snprintf(path, sizeof(path), "/sys/fs/btrfs/%.100s/devices/%.255s", e->d_name, name);
 		if (access(path, F_OK))
 			continue;
 		*strrchr(path, '/') = '\0';
@@ -116,18 +116,18 @@ static bool is_system(const char *where)
 int host_check_target_in(const char *path, const char *mountinfo, struct p2h_error *err)
 {
 	CLEANUP_FREE struct base *b = malloc(sizeof(*b));
-	CLEANUP_FREE char *line = NULL;
+	CLEANUP(buf_done) struct buf text = {0};
 	struct stat target, source;
-	size_t room = 0;
-	int code = 0;
-	FILE *f;
+	char *line, *rest;
+	int code;
 
 	if (!b)
 		return error_nomem(err);
 	if (stat(path, &target))
 		return 0; /* something new */
-	f = fopen(mountinfo, "re");
-	while (f && !code && getline(&line, &room, f) > 0) {
+	code = sysblock_read_list(mountinfo, &text, err);
+	rest = text.data;
+	while (!code && (line = strsep(&rest, "\n"))) {
 		struct sysblock_mount m;
 
 		if (!sysblock_parse_mount(line, &m) || !is_system(m.where))
@@ -141,8 +141,6 @@ int host_check_target_in(const char *path, const char *mountinfo, struct p2h_err
 			code = error_set(err, P2H_REFUSED, "%s: belongs to the disk that this system runs from (it holds %s): never a target, "
 					 "not with --force either", path, m.where);
 	}
-	if (f)
-		fclose(f);
 	return code;
 }
 
@@ -159,6 +157,8 @@ bool host_same_storage(const char *a, const char *b)
 
 	if (host_same_disk(a, b))
 		return true;
+	if (!below)
+		error_note_nomem();
 	for (int i = 0; below && i < 2; i++) {
 		if (stat(name[i], &st[0]) || stat(name[!i], &st[1]) || !S_ISBLK(st[0].st_mode))
 			continue;

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hostfile.h"
 #include "disk/backends.h"
 
 /* The numbers of QEMU's permissions (include/block/block-common.h). */
@@ -52,17 +53,13 @@ static void name_user(int fd, char *ret, size_t size)
 
 	snprintf(ret, size, "another process");
 	while (dir && (e = readdir(dir))) {
-		char path[300], comm[32] = "?";
-		FILE *f;
+		char path[300], comm[32];
 
 		if (!isdigit((unsigned char)e->d_name[0]) || atoi(e->d_name) == getpid() || !process_has(e->d_name, &st))
 			continue;
 		snprintf(path, sizeof(path), "/proc/%.20s/comm", e->d_name);
-		f = fopen(path, "re");
-		if (f && fgets(comm, sizeof(comm), f))
-			comm[strcspn(comm, "\n")] = '\0';
-		if (f)
-			fclose(f);
+		if (!hostfile_line(path, comm, sizeof(comm)))
+			strcpy(comm, "?");
 		snprintf(ret, size, "process %.20s (%s)", e->d_name, comm);
 		break;
 	}

@@ -135,6 +135,8 @@ bool commit_can_shift(const char *source_path)
 	struct stat st;
 	const char *dir;
 
+	if (!copy)
+		error_note_nomem();
 	if (!copy || stat(source_path, &st) || !S_ISREG(st.st_mode))
 		return false;
 	dir = dirname(copy);
@@ -142,6 +144,7 @@ bool commit_can_shift(const char *source_path)
 	if (fd < 0) {
 		if (asprintf(&name, "%s/.pv2hvm-XXXXXX", dir) < 0) {
 			name = NULL;
+			error_note_nomem();
 			return false;
 		}
 		fd = mkostemp(name, O_CLOEXEC);

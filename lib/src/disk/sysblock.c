@@ -7,14 +7,16 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/hostfile.h"
+
+#define LIST_MAX (64u << 20) /* of mounts: a host with containers has many */
+
 bool sysblock_read_dev(const char *path, dev_t *ret)
 {
 	unsigned major_no, minor_no;
-	FILE *f = fopen(path, "re");
-	bool ok = f && fscanf(f, "%u:%u", &major_no, &minor_no) == 2;
+	char line[32];
+	bool ok = hostfile_line(path, line, sizeof(line)) && sscanf(line, "%u:%u", &major_no, &minor_no) == 2;
 
-	if (f)
-		fclose(f);
 	if (ok)
 		*ret = makedev(major_no, minor_no);
 	return ok;
@@ -30,18 +32,9 @@ bool sysblock_same(const struct stat *a, const struct stat *b)
 bool sysblock_loop_backing(const char *name, struct stat *ret)
 {
 	char path[320], backing[PATH_MAX];
-	FILE *f;
-	bool ok;
 
 	snprintf(path, sizeof(path), "/sys/block/%s/loop/backing_file", name);
-	f = fopen(path, "re");
-	ok = f && fgets(backing, sizeof(backing), f);
-	if (f)
-		fclose(f);
-	if (!ok)
-		return false;
-	backing[strcspn(backing, "\n")] = '\0';
-	return !stat(backing, ret);
+	return hostfile_line(path, backing, sizeof(backing)) && !stat(backing, ret);
 }
 
 void sysblock_unescape(char *text)
@@ -58,6 +51,13 @@ void sysblock_unescape(char *text)
 		}
 	}
 	*to = '\0';
+}
+
+int sysblock_read_list(const char *path, struct buf *ret, struct p2h_error *err)
+{
+	int code = hostfile_read(path, LIST_MAX, ret, err);
+
+	return code == P2H_NOMEM || code == P2H_UNSUPPORTED ? code : 0;
 }
 
 /* `36 35 98:0 /mnt1 /mnt2 rw,noatime shared:1 - ext3 /dev/root rw,errors=continue`, see proc(5). */
@@ -99,19 +99,29 @@ dev_t sysblock_whole_disk(dev_t dev)
 	return sysblock_read_dev(path, &disk) ? disk : dev;
 }
 
-void sysblock_behind_loop(struct stat *st)
+bool sysblock_name(dev_t dev, char ret[SYSBLOCK_NAME])
 {
 	char path[64], target[PATH_MAX];
+	const char *slash;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(dev), minor(dev));
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n < 0)
+		return false;
+	target[n] = '\0';
+	slash = strrchr(target, '/');
+	return slash && (size_t)snprintf(ret, SYSBLOCK_NAME, "%s", slash + 1) < SYSBLOCK_NAME;
+}
+
+void sysblock_behind_loop(struct stat *st)
+{
+	char name[SYSBLOCK_NAME];
 	struct stat backing;
-	const char *name;
 
 	if (!S_ISBLK(st->st_mode))
 		return;
 	st->st_rdev = sysblock_whole_disk(st->st_rdev);
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(st->st_rdev), minor(st->st_rdev));
-	if (!realpath(path, target))
-		return;
-	name = strrchr(target, '/');
-	if (!strncmp(name + 1, "loop", 4) && sysblock_loop_backing(name + 1, &backing))
+	if (sysblock_name(st->st_rdev, name) && !strncmp(name, "loop", 4) && sysblock_loop_backing(name, &backing))
 		*st = backing;
 }

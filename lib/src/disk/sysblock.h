@@ -6,6 +6,9 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include "base/buf.h"
+#include "base/error.h"
+
 /* "8:1\n" from a file in sysfs. */
 bool sysblock_read_dev(const char *path, dev_t *ret);
 
@@ -18,11 +21,18 @@ bool sysblock_loop_backing(const char *name, struct stat *ret);
 /* The disk that a partition lies on; other devices are themselves. */
 dev_t sysblock_whole_disk(dev_t dev);
 
+/* The name of a device in sysfs: "sda1". */
+#define SYSBLOCK_NAME 256
+bool sysblock_name(dev_t dev, char ret[SYSBLOCK_NAME]);
+
 /* A partition becomes its disk, a loop device the file behind it. */
 void sysblock_behind_loop(struct stat *st);
 
 /* Undoes the octal escapes of /proc/self/mountinfo and /proc/swaps, in place. */
 void sysblock_unescape(char *text);
+
+/* The whole of such a file; empty when it is not there or not for us to read. */
+int sysblock_read_list(const char *path, struct buf *ret, struct p2h_error *err);
 
 /* A line of /proc/self/mountinfo; it is cut up, and the strings point into it. */
 struct sysblock_mount {

@@ -26,8 +26,6 @@ static enum p2h_code code_of(errcode_t rc)
 	case EXT2_ET_INLINE_DATA_NO_SPACE:
 	case EXT2_ET_TOOSMALL:
 		return P2H_NOSPACE;
-	case EXT2_ET_NO_MEMORY:
-		return P2H_NOMEM;
 	case EXT2_ET_FILE_NOT_FOUND:
 		return P2H_NOTFOUND;
 	case EXT2_ET_DIR_EXISTS:
@@ -57,7 +55,7 @@ int ext_error(struct ext *e, errcode_t rc, const char *what, struct p2h_error *e
 			*err = io;
 		return error_prefix(err, io.code, "%s", what);
 	}
-	if (rc == ENOMEM)
+	if (rc == ENOMEM || rc == EXT2_ET_NO_MEMORY)
 		return error_nomem(err);
 	if (rc == EXT2_ET_BLOCK_ALLOC_FAIL)
 		return error_set(err, P2H_NOSPACE, "%s: no free block is left in the file system", what);

@@ -221,6 +221,8 @@ static bool core_is_current(struct disk *d, const struct facts *f, const uint8_t
 	uint8_t made[512], first[512];
 	size_t done = 0;
 
+	if (!want || !have)
+		error_note_nomem();
 	if (!want || !have || at >= d->size / GRUB_SECTOR || disk_read(d, first, at * GRUB_SECTOR, GRUB_SECTOR, NULL) ||
 	    grub_core_blocklist(first, &rest, NULL))
 		return false;

@@ -13,14 +13,18 @@ int p2h_verify_image(const char *image, const struct p2h_options *options, enum 
 	CLEANUP(buf_done) struct buf text = {0};
 	CLEANUP_DISK struct disk *d = NULL;
 	struct report_input in = {.verb = "verify", .source = image, .output = "", .output_format = "", .after = &report, .targets = targets};
-	int rc = host_check_unused(image, false, err);
+	int rc;
 
+	error_forget_nomem();
+	rc = host_check_unused(image, false, err);
 	if (!rc)
 		rc = disk_open(image, options->input_format, 0, &d, err);
 	if (!rc)
 		rc = verify_disk(d, options->root_given ? options->root : -1, targets, &report, err);
 	if (!rc)
 		rc = format == P2H_JSON ? report_json(&in, &text, err) : report_text(&in, &text, err);
+	if (error_noted_nomem()) /* it may have been taken for an answer */
+		return error_nomem(err);
 	if (rc)
 		return rc;
 	*ret_passed = report.passed;
@@ -31,8 +35,12 @@ int p2h_verify_image(const char *image, const struct p2h_options *options, enum 
 int p2h_undo(const char *image, const struct p2h_options *options, struct p2h_error *err)
 {
 	CLEANUP_FREE char *undo = job_undo_name(image, options);
-	int rc = undo ? host_check_unused(image, true, err) : error_nomem(err);
+	int rc;
 
+	error_forget_nomem();
+	rc = undo ? host_check_unused(image, true, err) : error_nomem(err);
+	if (!rc && error_noted_nomem())
+		rc = error_nomem(err);
 	return rc ? rc : commit_undo(image, options->input_format, undo, options->force, err);
 }
 
@@ -59,21 +67,23 @@ int p2h_rules(const char *id, char **ret, struct p2h_error *err)
 
 unsigned p2h_targets_parse(const char *list)
 {
-	CLEANUP(strlist_done) struct strlist words = {0};
+	static const struct {
+		const char *name;
+		unsigned bit;
+	} known[] = {{"xen-hvm", P2H_TARGET_XEN_HVM}, {"nitro", P2H_TARGET_NITRO}, {"kvm", P2H_TARGET_KVM}};
 	unsigned targets = 0;
 
-	strlist_split(&words, list, ",");
-	for (size_t i = 0; i < words.len; i++) {
-		if (!strcmp(words.item[i], "xen-hvm"))
-			targets |= P2H_TARGET_XEN_HVM;
-		else if (!strcmp(words.item[i], "nitro"))
-			targets |= P2H_TARGET_NITRO;
-		else if (!strcmp(words.item[i], "kvm"))
-			targets |= P2H_TARGET_KVM;
-		else
+	for (list += strspn(list, ","); *list; list += strspn(list, ",")) {
+		size_t n = strcspn(list, ","), i = 0;
+
+		while (i < 3 && (strlen(known[i].name) != n || strncmp(list, known[i].name, n)))
+			i++;
+		if (i == 3)
 			return 0;
+		targets |= known[i].bit;
+		list += n;
 	}
-	return words.failed ? 0 : targets;
+	return targets;
 }
 
 const char *p2h_version(void)

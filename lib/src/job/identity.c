@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/hostfile.h"
 #include "disk/host.h"
 #include "job/job.h"
 
@@ -45,13 +46,9 @@ static void warn_donor(struct p2h_job *job)
 
 static bool file_says(const char *path, const char *text)
 {
-	char line[32] = "";
-	FILE *f = fopen(path, "re");
-	bool same = f && fgets(line, sizeof(line), f) && !strncmp(line, text, strlen(text));
+	char line[32];
 
-	if (f)
-		fclose(f);
-	return same;
+	return hostfile_line(path, line, sizeof(line)) && !strcmp(line, text);
 }
 
 /* Not there (a drive without a medium, an unused loop device), or an open would wait for as long as somebody keeps it suspended. */
@@ -60,7 +57,7 @@ static bool is_unreadable(const char *name)
 	char path[400];
 
 	snprintf(path, sizeof(path), "/sys/class/block/%s/size", name);
-	if (file_says(path, "0\n"))
+	if (file_says(path, "0"))
 		return true;
 	snprintf(path, sizeof(path), "/sys/class/block/%s/dm/suspended", name);
 	return file_says(path, "1");
@@ -89,7 +86,7 @@ static void warn_device(struct p2h_job *job, const char *path)
 static void warn_host(struct p2h_job *job)
 {
 	CLEANUP(strlist_done) struct strlist names = {0};
-	DIR *dir = opendir("/sys/class/block");
+	DIR *dir = hostfile_dir("/sys/class/block");
 	struct dirent *e;
 
 	while (dir && names.len < DEVICES_MAX && (e = readdir(dir)))

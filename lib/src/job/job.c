@@ -32,6 +32,23 @@ int job_step(struct p2h_job *job, const char *what, struct p2h_error *err)
 	return job_progress(job, what, 0, 0) ? error_set(err, P2H_REFUSED, "interrupted") : 0;
 }
 
+/*
+ * One stage. An allocation that failed may have been taken for an answer somewhere below, even for a reason to refuse: then the stage
+ * has failed, and what it found (*ret_have) is not believed.
+ */
+static int run_stage(struct p2h_job *job, int (*stage)(struct p2h_job *, struct p2h_error *), bool *ret_have, struct p2h_error *err)
+{
+	int rc;
+
+	error_forget_nomem();
+	rc = stage(job, err);
+	if (!error_noted_nomem())
+		return rc;
+	*ret_have = false;
+	job->outcome = P2H_OUTCOME_OPEN;
+	return rc == P2H_NOMEM ? rc : error_prefix(err, error_nomem(err), "%s", job->source);
+}
+
 char *job_undo_name(const char *source, const struct p2h_options *options)
 {
 	char *name = NULL;
@@ -113,18 +130,10 @@ static int open_source(struct p2h_job *job, struct p2h_error *err)
 	return rc ? rc : guest_open(job_view(job), o->root_given ? o->root : -1, 0, 0, &job->guest, err);
 }
 
-int p2h_open(const char *source, const struct p2h_options *options, struct p2h_job **ret, struct p2h_error *err)
+static int open_all(struct p2h_job *job, struct p2h_error *err)
 {
-	struct p2h_job *job = calloc(1, sizeof(*job));
-	int rc;
+	int rc = check_output(job, err);
 
-	if (!job)
-		return error_nomem(err);
-	job->options = *options;
-	job->targets = options->targets ? options->targets : P2H_TARGET_XEN_HVM | P2H_TARGET_NITRO;
-	job->verb = "inspect";
-	job->source = strdup(source);
-	rc = job->source ? check_output(job, err) : error_nomem(err);
 	if (!rc)
 		rc = check_target(job, err);
 	if (!rc)
@@ -140,6 +149,22 @@ int p2h_open(const char *source, const struct p2h_options *options, struct p2h_j
 		rc = job_warn_identity(job, err);
 	for (size_t i = 0; !rc && i < job->warnings.len; i++)
 		escape_line(job->warnings.item[i]); /* labels, file names */
+	return rc;
+}
+
+int p2h_open(const char *source, const struct p2h_options *options, struct p2h_job **ret, struct p2h_error *err)
+{
+	struct p2h_job *job = calloc(1, sizeof(*job));
+	bool opened = true;
+	int rc;
+
+	if (!job)
+		return error_nomem(err);
+	job->options = *options;
+	job->targets = options->targets ? options->targets : P2H_TARGET_XEN_HVM | P2H_TARGET_NITRO;
+	job->verb = "inspect";
+	job->source = strdup(source);
+	rc = job->source ? run_stage(job, open_all, &opened, err) : error_nomem(err);
 	if (rc) {
 		p2h_close(job);
 		return rc;
@@ -165,7 +190,7 @@ static int verify_before(struct p2h_job *job, struct p2h_error *err)
 	return 0;
 }
 
-int p2h_inspect(struct p2h_job *job, struct p2h_error *err)
+static int inspect(struct p2h_job *job, struct p2h_error *err)
 {
 	int rc = job_step(job, "reading guest and donor", err);
 
@@ -180,7 +205,15 @@ int p2h_inspect(struct p2h_job *job, struct p2h_error *err)
 	return verify_before(job, err);
 }
 
-int p2h_plan(struct p2h_job *job, struct p2h_error *err)
+int p2h_inspect(struct p2h_job *job, struct p2h_error *err)
+{
+	int rc = run_stage(job, inspect, &job->have_facts, err);
+
+	job->have_before &= job->have_facts;
+	return rc;
+}
+
+static int plan(struct p2h_job *job, struct p2h_error *err)
 {
 	const struct p2h_options *o = &job->options;
 	int rc;
@@ -204,6 +237,11 @@ int p2h_plan(struct p2h_job *job, struct p2h_error *err)
 	return 0;
 }
 
+int p2h_plan(struct p2h_job *job, struct p2h_error *err)
+{
+	return run_stage(job, plan, &job->have_plan, err);
+}
+
 static int tree_progress(void *arg, uint64_t done, uint64_t total)
 {
 	return job_progress(arg, "converting", done, total);
@@ -218,7 +256,7 @@ static int measure_changes(struct p2h_job *job, struct p2h_error *err)
 	return rc;
 }
 
-int p2h_apply(struct p2h_job *job, struct p2h_error *err)
+static int apply(struct p2h_job *job, struct p2h_error *err)
 {
 	struct disk *under = job->source_disk;
 	struct apply_context c = {.facts = &job->facts, .plan = &job->plan, .donor = job->donor ? job->donor : job->guest,
@@ -245,12 +283,17 @@ int p2h_apply(struct p2h_job *job, struct p2h_error *err)
 	return 0;
 }
 
+int p2h_apply(struct p2h_job *job, struct p2h_error *err)
+{
+	return run_stage(job, apply, &job->applied, err);
+}
+
 static int result_root(const struct p2h_job *job)
 {
 	return job->plan.shift ? 1 : (int)job->facts.root_number;
 }
 
-int p2h_verify(struct p2h_job *job, struct p2h_error *err)
+static int verify(struct p2h_job *job, struct p2h_error *err)
 {
 	int rc = job_step(job, "verifying the result", err);
 
@@ -270,6 +313,11 @@ int p2h_verify(struct p2h_job *job, struct p2h_error *err)
 	}
 	job->outcome = P2H_OUTCOME_READY;
 	return 0;
+}
+
+int p2h_verify(struct p2h_job *job, struct p2h_error *err)
+{
+	return run_stage(job, verify, &job->have_after, err);
 }
 
 static int commit_step(void *arg, uint64_t done, uint64_t total)
@@ -292,9 +340,13 @@ static const char *output_format(const struct p2h_job *job)
 static int free_ranges(struct p2h_job *job, struct ranges *ret, struct p2h_error *err)
 {
 	CLEANUP_GUEST struct guest *g = NULL;
-	int rc = guest_open(transaction_disk(job->transaction), result_root(job), 0, 0, &g, err);
+	int rc;
 
-	return rc ? rc : guest_free_ranges(g, ret, err);
+	error_forget_nomem();
+	rc = guest_open(transaction_disk(job->transaction), result_root(job), 0, 0, &g, err);
+	if (!rc)
+		rc = guest_free_ranges(g, ret, err);
+	return rc || !error_noted_nomem() ? rc : error_nomem(err);
 }
 
 int p2h_commit(struct p2h_job *job, struct p2h_error *err)

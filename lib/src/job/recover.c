@@ -135,7 +135,7 @@ int job_recovery_facts(struct p2h_job *job, struct p2h_error *err)
 
 		*r = job->recovery[i];
 		r->words = arena_strdup(&f->arena, r->words);
-		if (!r->words)
+		if (f->arena.failed)
 			return error_nomem(err);
 		f->recoveries++;
 		if (r->number != f->root_number)

@@ -89,8 +89,10 @@ static const struct volume *find_by_tag(const struct volumes *v, const char *tag
 	const struct volume *found = NULL;
 	size_t n;
 
-	if (!bare)
+	if (!bare) {
+		error_note_nomem();
 		return NULL;
+	}
 	n = strlen(bare); /* UUID="..." is allowed in fstab */
 	if (n >= 2 && bare[0] == '"' && bare[n - 1] == '"') {
 		memmove(bare, bare + 1, n - 2);
