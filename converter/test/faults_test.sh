@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# No room, bad sectors and signals, through the real program: the source is as it was or undo makes it so, nothing is left
+# No room, no memory, bad sectors and signals, through the real program: the source is as it was or undo makes it so, nothing is left
 # beside the output, and the message says what to do. A library put in front of the C library does what a bad disk does.
 set -euo pipefail
 # shellcheck source=support.sh
 . "$(dirname "${BASH_SOURCE[0]}")/support.sh"
-need cc debugfs mmdebstrap qemu-nbd
+need cc cpio debugfs mke2fs mmdebstrap qemu-nbd
 
 guest=$(sample tiny-busybox)
 donor=$(sample donor-bookworm)
@@ -170,6 +170,10 @@ for signal in 2 15; do
 		equal "$what: nothing else is left" "$image" "$(find "$work/in" -mindepth 1)"
 	done
 done
+
+# --- no memory: the short form of scripts/kill-sweep --allocations
+check "one of 40 allocations fails" env TMPDIR="$work" "$PV2HVM_SOURCE_DIR/scripts/kill-sweep" --allocations --quick --layout flat
+tail -n 1 "$work/check.out"
 
 # --- a conversion that broke off
 renew

@@ -20,7 +20,8 @@
 static void cleanup_context(struct fdisk_context **cxt)
 {
 	if (*cxt) {
-		fdisk_deassign_device(*cxt, 1);
+		if (fdisk_get_devfd(*cxt) >= 0) /* it aborts where assigning has failed */
+			fdisk_deassign_device(*cxt, 1);
 		fdisk_unref_context(*cxt);
 	}
 }
