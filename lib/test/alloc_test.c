@@ -31,17 +31,6 @@
 
 #define NOW 1700000000
 
-/* A RAM disk's bytes as a file of the scratch directory. */
-static void save(struct disk *d, const char *name)
-{
-	CLEANUP_FREE char *data = malloc(d->size);
-
-	assert_non_null(data);
-	assert_ok(disk_read(d, data, 0, d->size, E));
-	scratch_file(name, data, d->size);
-	disk_close(d);
-}
-
 struct bytes {
 	void *data;
 	size_t len;
@@ -76,13 +65,13 @@ static int setup(void **state)
 	struct guest *g = NULL;
 	struct disk *d;
 
-	if (scratch_setup(state))
+	if (scratch_setup(state) || bootimage_setup(state))
 		return -1;
 	if (!bootimage_possible())
 		return 0;
-	if (!bootimage_init())
-		return -1;
-	save(bootimage_open(false), "donor.raw");
+	d = bootimage_open(false);
+	scratch_disk(d, "donor.raw");
+	disk_close(d);
 	d = bootimage_open(true);
 	assert_ok(disk_zero(d, 0, 512, E));
 	assert_ok(guest_open(d, -1, GUEST_WRITE, NOW, &g, E));
@@ -90,7 +79,8 @@ static int setup(void **state)
 	assert_ok(fs_unlink(g->fs, BOOTIMAGE_KERNEL, E));
 	assert_ok(fs_unlink(g->fs, "/boot/grub/grub.cfg", E));
 	assert_ok(guest_close(g, E));
-	save(d, "guest.raw");
+	scratch_disk(d, "guest.raw");
+	disk_close(d);
 	known.original = load("guest.raw");
 	assert_int_equal(mkdir(scratch_path("tmp"), 0700), 0);
 	return setenv("TMPDIR", scratch_path("tmp"), 1);
@@ -99,8 +89,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	unsetenv("TMPDIR");
-	if (bootimage_possible())
-		bootimage_exit();
+	bootimage_teardown(state);
 	free(known.original.data);
 	return scratch_teardown(state);
 }
