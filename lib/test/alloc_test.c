@@ -4,8 +4,6 @@
  * Where it is a call of our own, the error says so; or the call did not matter, and result and report are what they are without
  * the fault. Where any call fails, those of libraries among them, each time in a process of its own, a library may crash or go on.
  * In every case no byte of the source is lost, and nothing is left behind but by a crash.
- *
- * The first call from each place fails, a place being a call with the call that led to it. P2H_ALLOC_STEP=N: every N-th call, 1: all.
  */
 #include "support/allocfault.h"
 
@@ -191,6 +189,12 @@ static bool is_result(enum task task, const struct outcome *o)
 
 /* ---- where to fail ---- */
 
+/*
+ * The first call from each place fails, a place being a call with the call that led to it: by default from some of the places;
+ * P2H_ALLOC_SWEEP=places: from all; P2H_ALLOC_SWEEP=N: each N-th call.
+ */
+#define OWN_EVERY 3
+#define ALL_EVERY 10
 #define CALLERS 2
 #define POINTS_MAX 20000
 
@@ -199,7 +203,8 @@ static struct {
 	size_t len;
 	uint64_t place[POINTS_MAX]; /* of this task and those before it: what was tried there need not be tried again */
 	size_t places;
-	long calls, step;
+	long calls, step; /* step: each so-manieth call; 0: by place */
+	size_t every;     /* of the places */
 } points;
 
 static bool is_new_place(void)
@@ -215,7 +220,7 @@ static bool is_new_place(void)
 			return false;
 	if (points.places < POINTS_MAX)
 		points.place[points.places++] = place;
-	return true;
+	return points.places % points.every == 0;
 }
 
 static void note_call(void)
@@ -234,12 +239,13 @@ static void note_call(void)
 /* One run without a fault; what comes of it is kept for comparison. */
 static void find_points(enum task task, enum allocfault_who who)
 {
-	const char *step = getenv("P2H_ALLOC_STEP");
+	const char *sweep = getenv("P2H_ALLOC_SWEEP");
 	struct outcome o;
 
 	points.len = 0;
 	points.calls = 0;
-	points.step = step ? atol(step) : 0;
+	points.step = sweep ? atol(sweep) : 0;
+	points.every = sweep ? 1 : who == ALLOCFAULT_OWN ? OWN_EVERY : ALL_EVERY;
 	prepare(task);
 	allocfault.count = note_call;
 	allocfault_set(who, 0);

@@ -133,7 +133,7 @@ char *__wrap_arena_printf(struct arena *a, const char *fmt, ...)
 	n = __real_vasprintf(&text, fmt, ap);
 	va_end(ap);
 	if (n < 0)
-		abort();
+		return allocfault_arena(a, allocfault_no_text);
 	copy = __real_arena_strdup(a, text);
 	free(text);
 	return copy;
