@@ -87,4 +87,21 @@ status=0
 convert -n >"$work/space.out" 2>&1 || status=$?
 equal "and not for the unpacked one" 3 "$status"
 check "which is said" grep -q 'space: .*not enough free space' "$work/space.out"
+# /lib is a link on one side and a directory on the other: the tree goes where the guest's /lib leads, and that stays
+for merged in guest donor; do
+	dir=$work/merged-$merged
+	small_guest "$dir/guest"
+	small_donor "$dir/donor"
+	mkdir -p "$dir/$merged/usr"
+	mv "$dir/$merged/lib" "$dir/$merged/usr/lib"
+	ln -s usr/lib "$dir/$merged/lib"
+	small_image "$dir/guest" "$dir/guest.raw"
+	check "merged /usr in the $merged: converts" "$PV2HVM" convert "$dir/guest.raw" --donor "$dir/donor" -o "$dir/out.raw"
+	lib=lib type=directory
+	[ "$merged" = donor ] || lib=usr/lib type=symlink
+	tree=$(debugfs -R "ls -p /$lib/modules/$small_release/kernel" "$dir/out.raw?offset=1048576" 2>/dev/null)
+	check "merged /usr in the $merged: modules are below /$lib" grep -q '/ena\.ko/' <<<"$tree"
+	check "merged /usr in the $merged: /lib is still a $type" grep -qi "Type: $type" \
+		<<<"$(debugfs -R 'stat /lib' "$dir/out.raw?offset=1048576" 2>/dev/null)"
+done
 finish

@@ -108,6 +108,8 @@ int facts_read(struct guest *guest, const char *source_name, struct guest *donor
 	if (!rc)
 		rc = read_modprobe(guest->fs, &f.arena, &f.modprobe, err);
 	if (!rc)
+		rc = read_foreign(guest->fs, &f, err);
+	if (!rc)
 		rc = read_security(guest->fs, &f, err);
 	if (!rc)
 		rc = read_mentions(guest->fs, &f, err);

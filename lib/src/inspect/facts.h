@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "inspect/facts_abi.h"
+#include "inspect/facts_foreign.h"
 #include "inspect/facts_initramfs.h"
 #include "inspect/facts_kernel.h"
 #include "inspect/facts_offer.h"
@@ -116,6 +117,8 @@ struct facts {
 	bool has_udev;
 	struct facts_abi abi;
 	struct facts_modprobe modprobe;
+	struct facts_foreign *foreign; /* in the order in which they were found */
+	size_t foreigns;
 	struct facts_file *file;     /* sorted by path */
 	size_t files;
 	struct facts_kernels kernels;

@@ -29,6 +29,9 @@ int read_abi(struct fs *fs, struct facts *f, struct p2h_error *err);
 /* kernels.c: every kernel in /boot, newest first. */
 int read_kernels(struct fs *fs, struct arena *a, struct facts_kernels *ret, struct p2h_error *err);
 
+/* foreign.c: modules that did not come with the guest's kernels. */
+int read_foreign(struct fs *fs, struct facts *f, struct p2h_error *err);
+
 /* readable.c: what of the donor's modules the guest's modprobe cannot read, and what it would read instead. */
 int read_readable(struct fs *donor, const char *modules, const char *release, const struct facts_modprobe *modprobe, struct arena *a,
 		  struct facts_readable *ret, struct p2h_error *err);

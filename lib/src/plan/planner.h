@@ -102,6 +102,7 @@ void rule_iptables_legacy(struct planner *p);  /* firewall.c */
 void rule_apparmor(struct planner *p);         /* apparmor.c */
 bool lsm_by_default(struct planner *p, const char *name); /* does the chosen kernel switch this security module on by itself? */
 void rule_modules_listed(struct planner *p);   /* modulelist.c */
+void rule_modules_foreign(struct planner *p);  /* foreign.c */
 void rule_modules_blocked(struct planner *p);  /* modprobeconf.c */
 void rule_modprobe_alias(struct planner *p);
 void rule_param_pv(struct planner *p);         /* cmdline.c */
