@@ -43,6 +43,8 @@ static int in_file_system(const struct apply_context *c, struct guest *g, const 
 		return apply_tree(c, g->fs, err);
 	case ACTION_INITRAMFS:
 		return apply_initramfs(g->fs, a, err);
+	case ACTION_LABEL:
+		return apply_labels(c, g->fs, err);
 	case ACTION_BOOT_LOADER:
 		rc = apply_platform(c, g->fs, err);
 		if (!rc && a->place == PLACE_INODE5)

@@ -15,6 +15,9 @@ void new_meta(struct fs_meta *ret, uint32_t mode, int64_t now);
 /* tree.c: the donor's kernel files and modules */
 int apply_tree(const struct apply_context *c, struct fs *guest, struct p2h_error *err);
 
+/* label.c: SELinux labels for what is new */
+int apply_labels(const struct apply_context *c, struct fs *guest, struct p2h_error *err);
+
 /* grub.c: first what lies in the file system, then (after it is closed) what lies below it */
 int apply_platform(const struct apply_context *c, struct fs *guest, struct p2h_error *err);
 int apply_boot_loader(const struct apply_context *c, const struct action *a, const struct ranges *inode5, struct p2h_error *err);

@@ -145,6 +145,7 @@ static void fill_info(const struct ext2_super_block *sb, const uint32_t have[3],
 	}
 	memcpy(info->label, sb->s_volume_name, 16);
 	info->block_size = 1024u << le32_get(&sb->s_log_block_size);
+	info->inode_size = le32_get(&sb->s_rev_level) ? le16_get(&sb->s_inode_size) : 128;
 	info->needs_recovery = have[INCOMPAT] & EXT3_FEATURE_INCOMPAT_RECOVER;
 	info->has_errors = state & EXT2_ERROR_FS;
 	info->not_clean = !(have[COMPAT] & EXT3_FEATURE_COMPAT_HAS_JOURNAL) && !(state & EXT2_VALID_FS);

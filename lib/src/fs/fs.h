@@ -54,6 +54,7 @@ struct fs_info {
 	char uuid[37];      /* lower case, "" if none */
 	char label[17];
 	uint32_t block_size;
+	uint32_t inode_size; /* 0: engines without inodes of their own */
 	bool needs_recovery; /* the journal holds transactions that were not replayed */
 	bool has_errors;     /* marked as having errors */
 	bool not_clean;      /* ext2 without journal, not unmounted cleanly */

@@ -66,6 +66,7 @@ static int read_disk(struct guest *guest, struct facts *f, struct p2h_error *err
 	f->boot_path = boot == root ? "/boot" : "";
 	f->boot_prefix = boot == root ? "/boot/grub" : "/grub";
 	f->block_size = info->block_size;
+	f->inode_size = info->inode_size;
 	f->needs_recovery = info->needs_recovery;
 	f->has_errors = info->has_errors;
 	f->not_clean = info->not_clean;
@@ -113,6 +114,8 @@ int facts_read(struct guest *guest, const char *source_name, struct guest *donor
 		rc = read_security(guest->fs, &f, err);
 	if (!rc)
 		rc = read_mentions(guest->fs, &f, err);
+	if (!rc)
+		rc = read_selinux(guest->fs, &f, err);
 	if (!rc)
 		rc = read_kernels(guest->fs, &f.arena, &f.kernels, err);
 	if (!rc)

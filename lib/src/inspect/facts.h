@@ -14,6 +14,7 @@
 #include "inspect/facts_kernel.h"
 #include "inspect/facts_offer.h"
 #include "inspect/facts_security.h"
+#include "inspect/facts_selinux.h"
 #include "inspect/guest.h"
 
 enum init_kind { INIT_UNKNOWN, INIT_SYSTEMD, INIT_UPSTART, INIT_SYSVINIT, INIT_BUSYBOX };
@@ -99,7 +100,7 @@ struct facts {
 	const char *boot_prefix;     /* of GRUB inside boot's file system: "/boot/grub" or "/grub" */
 	const char *boot_path;       /* prefix of kernel paths inside boot's file system: "/boot" or "" */
 	struct fs_space space, boot_space;
-	uint32_t block_size;
+	uint32_t block_size, inode_size;
 	struct strlist features;
 	bool needs_recovery, has_errors, not_clean; /* the root, as the source has it */
 	bool checked, damaged;       /* e2fsck has looked at all of the root, and finds errors (marked or not) */
@@ -127,6 +128,7 @@ struct facts {
 	struct strlist services;     /* what starts at boot: names of init scripts and of systemd's services, sorted */
 	struct facts_security security;
 	struct facts_cloudinit cloudinit;
+	struct facts_selinux selinux;
 	struct facts_mentions mentions;
 	struct facts_donor donor;
 	struct facts_offer offer;    /* of the donor's chosen kernel */

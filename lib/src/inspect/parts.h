@@ -17,6 +17,9 @@ int read_services(struct fs *fs, struct facts *f, struct p2h_error *err);
 /* security.c: firewall, AppArmor, cloud-init. */
 int read_security(struct fs *fs, struct facts *f, struct p2h_error *err);
 
+/* selinux.c: mode and policy. */
+int read_selinux(struct fs *fs, struct facts *f, struct p2h_error *err);
+
 /* mentions.c: disks named in scripts and settings. */
 int read_mentions(struct fs *fs, struct facts *f, struct p2h_error *err);
 

@@ -19,6 +19,7 @@ enum action_kind {
 	ACTION_TREE,        /* copy the donor's kernel files and modules */
 	ACTION_INITRAMFS,   /* append an archive to the kernel's initramfs: path, after, member */
 	ACTION_BOOT_LOADER, /* GRUB's platform directory, core image and boot sector */
+	ACTION_LABEL,       /* SELinux labels for what the actions before it made: path = the policy's file_contexts */
 };
 
 enum boot_place { PLACE_GAP, PLACE_BIOS_BOOT, PLACE_INODE5 };

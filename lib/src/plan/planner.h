@@ -99,6 +99,7 @@ void rule_cloud_init(struct planner *p);        /* cloudinit.c */
 void rule_stale_caches(struct planner *p);     /* devices.c */
 void rule_device_names(struct planner *p);
 void rule_iptables_legacy(struct planner *p);  /* firewall.c */
+void rule_selinux(struct planner *p);           /* selinux.c */
 void rule_apparmor(struct planner *p);         /* apparmor.c */
 bool lsm_by_default(struct planner *p, const char *name); /* does the chosen kernel switch this security module on by itself? */
 void rule_modules_listed(struct planner *p);   /* modulelist.c */

@@ -59,6 +59,11 @@ void rule_space(struct planner *p)
 		if (loader->place == PLACE_INODE5)
 			b->blocks += f->host.core_len / f->boot_space.block_size + 4;
 	}
+	/* A label lies in the inode, or, where that has no room, in a block of its own. */
+	if (find(p, ACTION_LABEL) && f->inode_size < 256) {
+		root.blocks += root.inodes;
+		boot.blocks += boot.inodes;
+	}
 	p->plan->blocks_needed = root.blocks;
 	p->plan->inodes_needed = root.inodes;
 	if (!p->plan->actions)

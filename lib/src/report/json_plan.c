@@ -39,6 +39,8 @@ static const char *kind_name(enum action_kind kind)
 		return "tree";
 	case ACTION_INITRAMFS:
 		return "initramfs";
+	case ACTION_LABEL:
+		return "label";
 	case ACTION_BOOT_LOADER:
 		break;
 	}
@@ -138,6 +140,8 @@ static json_t *action(struct json_writer *w, const struct facts *f, const struct
 		json_put_text(w, object, "place", place_name(a->place));
 		if (a->place != PLACE_INODE5)
 			put_sectors(w, object, a->place_off, a->place_len);
+		break;
+	case ACTION_LABEL:
 		break;
 	}
 	return object;
