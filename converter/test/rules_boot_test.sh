@@ -11,7 +11,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/donors.sh"
 need qemu-system-x86_64 qemu-img mmdebstrap debugfs
 
-quick=(vsyscall)
+quick=(initramfs-drivers vsyscall)
 
 # put IMAGE FILE PATH MODE: a file into a guest's file system, in place of one that is there
 put() {
@@ -75,6 +75,57 @@ boot_ko_compression() {
 	unpack_donor "$(sample donor-bookworm)" "$work/donor-zstd"
 	pack_donor "$work/donor-zstd" zst
 	with_and_without ko-compression "$(sample tiny-busybox)" "$work/donor-zstd" '^P2H modprobe=fail ' '^P2H modprobe=ok '
+}
+
+# not_said TEXT LOG
+not_said() { [ -s "$2" ] && ! grep -qF "$1" "$2"; }
+
+# change_initramfs DONOR FUNCTION: a donor's initramfs unpacked, changed by a function that gets its tree and the kernel's version, and packed again
+change_initramfs() {
+	local release initrd tree=$work/initramfs
+	release=$(ls "$1/lib/modules")
+	initrd=$1/boot/initrd.img-$release
+	mkdir "$tree"
+	zcat "$initrd" | (cd "$tree" && cpio -id --quiet)
+	"$2" "$tree" "$release"
+	(cd "$tree" && find . | LC_ALL=C sort | cpio -o -H newc --quiet -R 0:0) | gzip -n1 >"$initrd"
+	rm -rf "$tree"
+}
+
+# As MODULES=dep makes it on a machine with other disks
+without_drivers() {
+	find "$1" -name 'virtio_blk.ko*' -delete -o -name 'xen-blkfront.ko*' -delete
+	depmod -b "$1" "$2"
+}
+
+with_foreign_swap() { printf 'RESUME=UUID=11111111-2222-4333-8444-555555555555\n' >"$1/conf/conf.d/resume"; }
+
+# Without the rule verification refuses to write anything, so the boot that fails is one with the donor's initramfs put back.
+boot_initramfs_drivers() {
+	need cpio depmod
+	local donor=$work/donor-dep image=$work/initramfs.raw status=0 initrd
+	unpack_donor "$(sample donor-bookworm)" "$donor"
+	change_initramfs "$donor" without_drivers
+	initrd=$(basename "$donor"/boot/initrd.img-*)
+	"$PV2HVM" convert "$(sample tiny-busybox)" --donor "$donor" -o "$image" --target kvm --skip initramfs-drivers >/dev/null 2>&1 || status=$?
+	equal "initramfs-drivers: without the rule nothing is written" "4 no" "$status $([ -e "$image" ] && echo yes || echo no)"
+	check "initramfs-drivers: converts with the rule" "$PV2HVM" convert "$(sample tiny-busybox)" --donor "$donor" -o "$image" --target kvm \
+		--layout flat
+	check "initramfs-drivers: finds its root with the rule" boot "$image" --bus virtio --timeout 600 --expect '^P2H root=/dev/vda '
+	put "$image" "$donor/boot/$initrd" "/boot/$initrd" 644
+	check "initramfs-drivers: does not find its root with the donor's initramfs" boot "$image" --bus virtio --timeout 600 \
+		--marker 'does not exist.  Dropping to a shell!'
+	rm -rf "$donor" "$image"
+}
+
+# Half a minute is lost without the rule.
+boot_initramfs_resume() {
+	need cpio
+	local said='Gave up waiting for suspend/resume device'
+	unpack_donor "$(sample donor-bookworm)" "$work/donor-resume"
+	change_initramfs "$work/donor-resume" with_foreign_swap
+	with_and_without initramfs-resume "$(sample tiny-busybox)" "$work/donor-resume" "$said" '^P2H READY' --log "$work/resume.log"
+	check "initramfs-resume: with the rule nothing is waited for" not_said "$said" "$work/resume.log"
 }
 
 case ${1:-} in

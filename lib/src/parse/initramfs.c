@@ -56,7 +56,7 @@ static bool is_one_of(const char *path, const char *const *list)
 
 /*
  * What dracut made for one host waits for: a hook a device, with systemd a link a device below a target. The names stand here and in dracut's
- * wait_for_dev (modules.d/99base/dracut-lib.sh).
+ * wait_for_dev (modules.d/99base).
  */
 static bool is_wait(const char *path)
 {
@@ -397,85 +397,4 @@ void initramfs_done(struct initramfs *i)
 	strlist_done(&i->link_name);
 	strlist_done(&i->link_target);
 	*i = (struct initramfs){0};
-}
-
-static int compare_module(const char *wanted, const char *name)
-{
-	while (*wanted && (*wanted == *name || (*wanted == '-' && *name == '_'))) {
-		wanted++;
-		name++;
-	}
-	return (*wanted == '-' ? '_' : (unsigned char)*wanted) - (unsigned char)*name;
-}
-
-bool initramfs_has_module(const struct initramfs *i, const char *name)
-{
-	size_t low = 0, high = i->modules.len;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		int order = compare_module(name, i->modules.item[mid]);
-
-		if (!order)
-			return true;
-		if (order < 0)
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	return false;
-}
-
-unsigned initramfs_systemd(const struct initramfs *i)
-{
-	unsigned version = 0;
-
-	for (size_t n = 0; n < i->members.len; n++) {
-		const char *name = strrchr(i->members.item[n], '/');
-
-		if (name && sscanf(name, "/libsystemd-shared-%4u", &version) == 1)
-			return version;
-	}
-	return 0;
-}
-
-bool initramfs_has_member(const struct initramfs *i, const char *path)
-{
-	return strlist_has(&i->members, path);
-}
-
-const char *initramfs_conf(const struct initramfs *i, const char *path)
-{
-	size_t n = find_text(&i->conf_name, path);
-
-	return n == SIZE_MAX ? NULL : i->conf_text.item[n];
-}
-
-/* One link of the path is followed a round; no sound archive has more than these. */
-void initramfs_resolve(const struct initramfs *i, const char *path, struct buf *ret)
-{
-	CLEANUP(buf_done) struct buf now = {0};
-
-	buf_puts(&now, path);
-	for (size_t round = 0, n = 0; round < 8 && n < i->link_name.len && !now.failed; round++) {
-		for (n = 0; n < i->link_name.len; n++) {
-			const char *rest = below(now.data, i->link_name.item[n]), *target = i->link_target.item[n];
-			const char *slash = strrchr(i->link_name.item[n], '/');
-			CLEANUP(buf_done) struct buf next = {0};
-
-			if (!rest || *rest != '/')
-				continue;
-			/* Targets are absolute, or relative to where the link lies. */
-			if (*target != '/' && slash)
-				buf_append(&next, i->link_name.item[n], (size_t)(slash + 1 - i->link_name.item[n]));
-			buf_puts(&next, target + (*target == '/'));
-			buf_puts(&next, rest);
-			buf_done(&now);
-			now = next;
-			next = (struct buf){0};
-			break;
-		}
-	}
-	ret->failed |= now.failed;
-	buf_append(ret, now.data, now.len);
 }
