@@ -36,9 +36,9 @@ static void add_plain(struct strlist *to, const char *alias, size_t len)
 /* modules.alias: "alias NAME MODULE" */
 static void add_aliases(const struct buf *text, struct strlist *to)
 {
-	const char *end = text->data + text->len, *next;
+	const char *start = text->len ? text->data : "", *end = start + text->len, *next;
 
-	for (const char *at = text->data; at && at < end; at = next) {
+	for (const char *at = start; at < end; at = next) {
 		const char *nl = memchr(at, '\n', (size_t)(end - at)), *space;
 
 		next = nl ? nl + 1 : end;
@@ -54,9 +54,9 @@ static void add_aliases(const struct buf *text, struct strlist *to)
 /* modules.builtin.modinfo: "MODULE.alias=NAME" and others, each with a NUL behind it (kernel Documentation/kbuild/kbuild.rst) */
 static void add_builtin_aliases(const struct buf *text, struct strlist *to)
 {
-	const char *end = text->data + text->len, *next;
+	const char *start = text->len ? text->data : "", *end = start + text->len, *next;
 
-	for (const char *at = text->data; at && at < end; at = next) {
+	for (const char *at = start; at < end; at = next) {
 		const char *nul = memchr(at, '\0', (size_t)(end - at)), *mark;
 
 		next = nul ? nul + 1 : end;
