@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #define OUTPUT_MAX (256u << 20)  /* standard output that run_program takes at most */
 #define STDERR_KEEP (64u << 10)  /* only its end is wanted */
 #define SYSTEMD_FIRST_FD 3
+#define CPU_SECONDS 1800 /* longer than e2fsck works on the largest volumes: who takes it goes round in circles */
 
 /* Everything the child needs, made before fork: between fork and exec nothing may allocate. */
 struct child {
@@ -104,6 +106,8 @@ static _Noreturn void child_exec(const struct child *c)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* Away from the terminal: Ctrl-C is ours to handle, a commit must not lose its qemu-nbd half way. */
 	setsid();
+	if (!c->listens && setrlimit(RLIMIT_CPU, &(struct rlimit){CPU_SECONDS, CPU_SECONDS}))
+		child_fail(c, errno);
 	if (dup2(c->in_fd, 0) < 0 || dup2(c->out_fd, 1) < 0 || dup2(c->err_fd, 2) < 0)
 		child_fail(c, errno);
 	close_others_on_exec();
