@@ -14,6 +14,7 @@
 #include "fs/fs.h"
 #include "fs/recover.h"
 #include "support/scratch.h"
+#include "support/sysfault.h"
 
 #define MEMORY (8 * 1024 * 1024u)
 
@@ -379,6 +380,50 @@ static void test_nothing_to_do(void **state)
 	assert_dirty(false);
 }
 
+/* The temporary file that e2fsck works on has no room, or its disk fails: one call after the other. */
+static void test_failing_scratch(void **state)
+{
+	static const size_t which[] = {2, 6}; /* replayed by debugfs on some blocks, by e2fsck on all */
+	long failed = 0;
+
+	(void)state;
+	need_tools();
+	for (size_t i = 0; i < sizeof(which) / sizeof(which[0]); i++) {
+		CLEANUP_FREE char *before = NULL, *after = NULL;
+		size_t len, len_after;
+		int files, code = -1;
+
+		write_journal(which[i]);
+		before = scratch_read("dirty.img", &len);
+		files = scratch_count();
+		for (long n = 1; code; n += n < 20 ? 1 : n / 4) {
+			struct transaction *t = NULL;
+			struct disk *d = NULL;
+			struct fs_recovery r;
+
+			assert_ok(disk_open(scratch_path("dirty.img"), "raw", 0, &d, E));
+			assert_ok(transaction_open(d, MEMORY, NULL, &t, E));
+			sysfault_set(SYSFAULT_FAIL, n);
+			code = fs_ext_recover(transaction_disk(t), FS_RECOVER_CHECK, &r, E);
+			if (n > sysfault.calls)
+				assert_int_equal(code, 0);
+			else
+				failed++;
+			sysfault_set(SYSFAULT_NONE, 0);
+			if (code)
+				assert_message_has("temporary file for e2fsck");
+			transaction_close(t);
+			disk_close(d);
+			assert_int_equal(scratch_count(), files);
+		}
+		after = scratch_read("dirty.img", &len_after);
+		assert_int_equal(len_after, len);
+		assert_memory_equal(before, after, len);
+	}
+	assert_true(failed > 20);
+	print_message("faults: recovery, a write of the temporary file: %ld\n", failed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -386,6 +431,7 @@ int main(void)
 		cmocka_unit_test(test_broken_journals),	   cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_errors_under_a_journal), cmocka_unit_test(test_nothing_to_do),
 		cmocka_unit_test(test_unmarked_damage), cmocka_unit_test(test_orphans),
+		cmocka_unit_test(test_failing_scratch),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
