@@ -85,7 +85,7 @@ static const char *find_device(const char *at, size_t len, size_t *ret_len)
 static void read_text(struct search *s, const char *path, const struct buf *text)
 {
 	struct facts_mentions *all = &s->f->mentions;
-	const char *end = text->data + text->len, *next;
+	const char *end = text->len ? text->data + text->len : NULL, *next;
 	size_t number = 1;
 
 	for (const char *at = text->data; at < end; at = next, number++) {

@@ -96,7 +96,7 @@ static unsigned systemd_version(struct fs *fs)
 static unsigned systemd_in_program(const struct buf *program)
 {
 	static const char name[] = "systemd ", greeting[] = " running in ";
-	const char *at = program->data, *end = at + program->len;
+	const char *at = program->data, *end = at ? at + program->len : NULL;
 	unsigned version = 0;
 
 	while (at && !version && (at = memmem(at, (size_t)(end - at), name, sizeof(name) - 1))) {
