@@ -65,7 +65,10 @@ small_init() {
 	sysvinit) small_program "$1/sbin/init" 'INIT: version %s booting' ;;
 	upstart) small_program "$1/sbin/init" upstart ;;
 	busybox) small_program "$1/bin/busybox" 'BusyBox v1.35.0' && ln -sfn ../bin/busybox "$1/sbin/init" ;;
-	systemd) small_program "$1/lib/systemd/systemd" && ln -sfn ../lib/systemd/systemd "$1/sbin/init" ;;
+	systemd)
+		small_program "$1/lib/systemd/systemd"
+		small_program "$1/lib/systemd/system-generators/systemd-fstab-generator" x-systemd.device-timeout
+		ln -sfn ../lib/systemd/systemd "$1/sbin/init" ;;
 	*) return 1 ;;
 	esac
 }

@@ -187,6 +187,7 @@ static void test_edits(void **state)
 		fixture_init(&x);
 		x.facts.init = r->init;
 		x.facts.mount_knows_nofail = r->nofail;
+		x.facts.fstab_knows_timeout = true;
 		if (r->before)
 			put_file(&x, r->path, r->before);
 		else

@@ -114,6 +114,7 @@ struct facts {
 	const char *init_path;
 	unsigned systemd_version;    /* 0 if unknown or another init */
 	bool mount_knows_nofail;
+	bool fstab_knows_timeout;    /* x-systemd.device-timeout=, which older systemd hands on to mount, and mount to the kernel */
 	unsigned bits;               /* of /sbin/init: 32, 64, 0 unknown */
 	bool has_udev;
 	struct facts_abi abi;

@@ -172,6 +172,9 @@ int read_system(struct fs *fs, struct facts *f, struct p2h_error *err)
 		"/lib/i386-linux-gnu/libmount.so.1", "/usr/lib/i386-linux-gnu/libmount.so.1",
 		"/lib64/libmount.so.1", "/usr/lib64/libmount.so.1", "/lib/libmount.so.1", "/usr/lib/libmount.so.1", NULL,
 	};
+	static const char *const fstab_programs[] = {
+		"/lib/systemd/system-generators/systemd-fstab-generator", "/usr/lib/systemd/system-generators/systemd-fstab-generator", NULL,
+	};
 	int rc;
 
 	f->init_path = "";
@@ -182,6 +185,8 @@ int read_system(struct fs *fs, struct facts *f, struct p2h_error *err)
 	if (f->init == INIT_SYSTEMD && !f->systemd_version)
 		f->systemd_version = systemd_version(fs);
 	f->mount_knows_nofail = program_knows(fs, mount_programs, "nofail");
+	/* From 231 on the word is in a shared library, which has the version in its name. */
+	f->fstab_knows_timeout = f->systemd_version >= 231 || program_knows(fs, fstab_programs, "x-systemd.device-timeout");
 	f->has_udev = fs_is_dir(fs, "/etc/udev") || fs_is_dir(fs, "/lib/udev");
 	return f->arena.failed ? error_nomem(err) : 0;
 }

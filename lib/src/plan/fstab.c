@@ -146,7 +146,7 @@ static bool has_mountall(const struct planner *p)
 }
 
 /* The options without `nobootwait` (which only mountall knows), and with what makes the mount optional. */
-static const char *optional(struct planner *p, const char *options)
+static const char *optional(struct planner *p, const char *options, bool is_disk)
 {
 	CLEANUP(strlist_done) struct strlist words = {0};
 	CLEANUP(buf_done) struct buf text = {0};
@@ -161,7 +161,8 @@ static const char *optional(struct planner *p, const char *options)
 		add = fstab_has_option(options, "nobootwait") ? "" : "nobootwait";
 	} else if (p->facts->init == INIT_SYSTEMD) {
 		if (!fstab_has_option(options, "nofail"))
-			add = fstab_has_option(options, "x-systemd.device-timeout") ? "nofail" : "nofail," WAIT;
+			add = is_disk && p->facts->fstab_knows_timeout && !fstab_has_option(options, "x-systemd.device-timeout")
+				      ? "nofail," WAIT : "nofail";
 	} else if (!fstab_has_option(options, "nofail")) {
 		add = p->facts->mount_knows_nofail ? "nofail" : "noauto";
 	}
@@ -176,6 +177,30 @@ static const char *optional(struct planner *p, const char *options)
 	return arena_strdup(p->arena, text.data);
 }
 
+/* The device is not in the image, and not meant to be mounted by hand. */
+static bool is_missing(const struct planner *p, const struct fstab_entry *e)
+{
+	return !is_root(e) && !is_pseudo(e) && !fstab_has_option(e->text[FSTAB_OPTIONS], "noauto") &&
+	       !volumes_find(&p->facts->volumes, e->text[FSTAB_SPEC]);
+}
+
+/* A directory or swap file that lies on a device that is missing ("/mnt/tmp /tmp none bind"): that mount's line, or NULL. */
+static const struct fstab_entry *missing_below(const struct planner *p, const struct fstab *t, const struct fstab_entry *e)
+{
+	const char *spec = e->text[FSTAB_SPEC];
+
+	if (*spec != '/' || !strncmp(spec, "/dev/", 5) || fstab_has_option(e->text[FSTAB_OPTIONS], "noauto"))
+		return NULL;
+	for (size_t i = 0; i < t->len; i++) {
+		const char *dir = t->item[i].text[FSTAB_FILE];
+		size_t n = strlen(dir);
+
+		if (*dir == '/' && is_missing(p, &t->item[i]) && !strncmp(spec, dir, n) && (!spec[n] || spec[n] == '/'))
+			return &t->item[i];
+	}
+	return NULL;
+}
+
 void rule_fstab_missing(struct planner *p)
 {
 	/* These skip the check of a disk that is absent and optional; fsck -A of their time does not. */
@@ -187,12 +212,12 @@ void rule_fstab_missing(struct planner *p)
 	for (size_t i = 0; i < v.table.len; i++) {
 		const struct fstab_entry *e = &v.table.item[i];
 		const char *options = e->text[FSTAB_OPTIONS], *now;
+		const struct fstab_entry *on = missing_below(p, &v.table, e);
 		bool same;
 
-		if (is_root(e) || is_pseudo(e) || fstab_has_option(options, "noauto") ||
-		    volumes_find(&p->facts->volumes, e->text[FSTAB_SPEC]))
+		if (!on && !is_missing(p, e))
 			continue;
-		now = optional(p, options);
+		now = optional(p, options, !on);
 		if (!now)
 			return;
 		same = !strcmp(now, options);
@@ -203,7 +228,9 @@ void rule_fstab_missing(struct planner *p)
 		if (strcmp(e->text[FSTAB_PASSNO], "0"))
 			change(p, &v, i, FSTAB_PASSNO, "0");
 		planner_tell(p, arena_printf(p->arena, FSTAB ":%zu: %s on %s", e->line, e->text[FSTAB_SPEC], e->text[FSTAB_FILE]),
-			     "this device is not in the image and may not exist on the new machine",
+			     on ? arena_printf(p->arena, "it lies on %s, which is not in the image and may not exist on the new machine",
+					       on->text[FSTAB_SPEC])
+				: "this device is not in the image and may not exist on the new machine",
 			     "the boot does not wait for it; attach one, or delete the line");
 	}
 	view_write(p, &v, "devices that are not in the image must not stop the boot");

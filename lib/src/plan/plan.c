@@ -43,6 +43,29 @@ static int check_options(const struct facts *f, const struct p2h_options *o, str
 	return 0;
 }
 
+static bool same_words(const char *a, const char *b)
+{
+	CLEANUP(strlist_done) struct strlist x = {0}, y = {0};
+	bool same;
+
+	strlist_split(&x, a, " ");
+	strlist_split(&y, b, " ");
+	strlist_sort(&x);
+	strlist_sort(&y);
+	same = !x.failed && !y.failed && x.len == y.len;
+	for (size_t i = 0; same && i < x.len; i++)
+		same = !strcmp(x.item[i], y.item[i]);
+	return same;
+}
+
+/* A grub.cfg of ours says the same in another order: words that were added behind the rules' own (--cmdline-add) are now old ones. */
+static bool is_reordered(const struct plan *p, const struct facts *f, const char *line)
+{
+	const struct facts_file *cfg = facts_file(f, "/boot/grub/grub.cfg");
+
+	return cfg && memmem(cfg->text, cfg->len, "--id pv2hvm-", 12) && same_words(line, p->cmdline_before);
+}
+
 static int make_cmdline(struct plan *p, const struct facts *f, struct p2h_error *err)
 {
 	CLEANUP(buf_done) struct buf line = {0};
@@ -52,7 +75,7 @@ static int make_cmdline(struct plan *p, const struct facts *f, struct p2h_error 
 		buf_printf(&line, " %s", p->word[i].text);
 	if (line.failed)
 		return error_nomem(err);
-	p->cmdline = arena_strdup(&p->arena, line.data);
+	p->cmdline = is_reordered(p, f, line.data) ? p->cmdline_before : arena_strdup(&p->arena, line.data);
 	return 0;
 }
 
