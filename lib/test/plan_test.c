@@ -50,6 +50,7 @@ static void fixture_init(struct fixture *x)
 	f->os_id = "debian";
 	f->os_version = "11";
 	f->os_name = "Debian GNU/Linux 11 (bullseye)";
+	f->lasting.grub_mkconfig = f->lasting.menu_tool = "";
 	f->init = INIT_SYSTEMD;
 	f->init_path = "/lib/systemd/systemd";
 	f->bits = 64;

@@ -117,6 +117,8 @@ int facts_read(struct guest *guest, const char *source_name, struct guest *donor
 	if (!rc)
 		rc = read_selinux(guest->fs, &f, err);
 	if (!rc)
+		rc = read_lasting(guest->fs, &f, err);
+	if (!rc)
 		rc = read_kernels(guest->fs, &f.arena, &f.kernels, err);
 	if (!rc)
 		rc = read_bootloader(guest, &f, donor || own_kernel, err);

@@ -12,6 +12,7 @@
 #include "inspect/facts_foreign.h"
 #include "inspect/facts_initramfs.h"
 #include "inspect/facts_kernel.h"
+#include "inspect/facts_lasting.h"
 #include "inspect/facts_offer.h"
 #include "inspect/facts_security.h"
 #include "inspect/facts_selinux.h"
@@ -125,6 +126,7 @@ struct facts {
 	size_t files;
 	struct facts_kernels kernels;
 	struct facts_boot boot;
+	struct facts_lasting lasting;
 	bool can_shift;              /* in place: the source is a regular file whose file system has INSERT_RANGE */
 	struct strlist services;     /* what starts at boot: names of init scripts and of systemd's services, sorted */
 	struct facts_security security;

@@ -10,11 +10,17 @@
 
 /* In each component * and ? are as in the shell; a component without them is taken as it is. */
 static const char *const pattern[] = {
+	"/boot/extlinux.conf",
+	"/boot/extlinux/extlinux.conf",
+	"/boot/grub/device.map",
 	"/boot/grub/grub.cfg",
 	"/boot/grub/grub.conf",
 	"/boot/grub/grubenv",
 	"/boot/grub/menu.lst",
+	"/boot/grub2/device.map",
 	"/boot/grub2/grub.cfg",
+	"/boot/grub2/grubenv",
+	"/boot/loader/entries/*.conf",
 	"/etc/NetworkManager/system-connections/*",
 	"/etc/cgconfig.conf",
 	"/etc/crypttab",
@@ -27,6 +33,7 @@ static const char *const pattern[] = {
 	"/etc/init/*.conf",
 	"/etc/initramfs-tools/modules",
 	"/etc/inittab",
+	"/etc/kernel/cmdline",
 	"/etc/mdadm.conf",
 	"/etc/mdadm/mdadm.conf",
 	"/etc/mkinitcpio.conf",
@@ -42,6 +49,7 @@ static const char *const pattern[] = {
 	"/etc/rc.d/rc.modules",
 	"/etc/rc.modules",
 	"/etc/securetty",
+	"/etc/sysconfig/bootloader",
 	"/etc/sysconfig/init",
 	"/etc/sysconfig/kernel",
 	"/etc/sysconfig/modules/*.modules",
@@ -64,6 +72,7 @@ static const char *const looked_at[] = {
 	"/etc/cloud/cloud.cfg",
 	"/etc/cloud/cloud.cfg.d/*.cfg",
 	"/etc/firewalld/firewalld.conf",
+	"/etc/grub.d/10_linux",
 	"/etc/ip6tables.rules",
 	"/etc/iptables.rules",
 	"/etc/iptables.up.rules",
@@ -86,7 +95,7 @@ struct budget {
 	bool may_pass_over;
 };
 
-static int add_file(struct fs *fs, struct facts *f, const char *path, struct budget *spent, struct p2h_error *err)
+static int add_file(struct fs *fs, struct facts *f, const char *path, size_t limit, struct budget *spent, struct p2h_error *err)
 {
 	CLEANUP(buf_done) struct buf text = {0};
 	struct facts_file *file;
@@ -119,7 +128,7 @@ static int add_file(struct fs *fs, struct facts *f, const char *path, struct bud
 	if (file->too_large)
 		return 0;
 	/* Not to be passed over: a rule that takes a large fstab for an empty one would write a new one in its place. */
-	rc = fs_read(fs, path, MAX_TEXT, &text, err);
+	rc = fs_read(fs, path, limit, &text, err);
 	if (rc)
 		return rc;
 	spent->text += text.len;
@@ -158,7 +167,7 @@ static int match(struct fs *fs, struct facts *f, const char *base, const char *r
 		if (path.failed)
 			return error_nomem(err);
 		if (!slash)
-			rc = add_file(fs, f, path.data, spent, err);
+			rc = add_file(fs, f, path.data, MAX_TEXT, spent, err);
 		else if (fs_is_dir(fs, path.data))
 			rc = match(fs, f, path.data, slash, spent, err);
 	}
@@ -181,6 +190,20 @@ int read_files(struct fs *fs, struct facts *f, struct p2h_error *err)
 	for (size_t i = 0; !rc && i < sizeof(looked_at) / sizeof(looked_at[0]); i++)
 		rc = match(fs, f, "", looked_at[i], &spent, err);
 	if (!rc && f->files)
+		qsort(f->file, f->files, sizeof(*f->file), compare_files);
+	return rc;
+}
+
+int add_large_file(struct fs *fs, struct facts *f, const char *path, size_t limit, struct p2h_error *err)
+{
+	struct budget spent = {0};
+	struct fs_stat st;
+	int rc;
+
+	if (fs_stat(fs, path, &st, NULL) || !S_ISREG(st.mode) || st.size > limit)
+		return 0;
+	rc = add_file(fs, f, path, limit, &spent, err);
+	if (!rc)
 		qsort(f->file, f->files, sizeof(*f->file), compare_files);
 	return rc;
 }

@@ -7,6 +7,11 @@
 
 /* files.c: the files that rules look at. */
 int read_files(struct fs *fs, struct facts *f, struct p2h_error *err);
+/* One more, which may be as large as limit; a larger one is left out. After read_files. */
+int add_large_file(struct fs *fs, struct facts *f, const char *path, size_t limit, struct p2h_error *err);
+
+/* lasting.c: packages, links and tools that change boot files later. */
+int read_lasting(struct fs *fs, struct facts *f, struct p2h_error *err);
 
 /* system.c: distribution, init, width of the userland. */
 int read_system(struct fs *fs, struct facts *f, struct p2h_error *err);

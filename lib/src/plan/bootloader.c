@@ -42,8 +42,7 @@ static void put_args(struct buf *out, const char *args)
 	}
 }
 
-/* "/boot/vmlinuz-1" as GRUB sees it in the file system that holds /boot. */
-static const char *grub_path(const struct facts *f, const char *path)
+const char *planner_grub_path(const struct facts *f, const char *path)
 {
 	return *f->boot_path || strncmp(path, "/boot/", 6) ? path : path + 5;
 }
@@ -64,10 +63,10 @@ static void put_entry(struct planner *p, struct buf *out, const struct facts_ker
 	buf_puts(out, " --id ");
 	put_word(out, id.data, id.len);
 	buf_printf(out, " {\n\tsearch --no-floppy --fs-uuid --set=root %s\n\tlinux ", f->boot_uuid);
-	put_word(out, grub_path(f, k->image), strlen(grub_path(f, k->image)));
+	put_word(out, planner_grub_path(f, k->image), strlen(planner_grub_path(f, k->image)));
 	put_args(out, p->plan->cmdline);
 	buf_puts(out, "\n\tinitrd ");
-	put_word(out, grub_path(f, k->initrd), strlen(grub_path(f, k->initrd)));
+	put_word(out, planner_grub_path(f, k->initrd), strlen(planner_grub_path(f, k->initrd)));
 	buf_puts(out, "\n}\n");
 }
 
@@ -85,7 +84,6 @@ void rule_grub_cfg(struct planner *p)
 		return;
 	}
 	buf_puts(&out, "# Written by pv2hvm: starts this system as HVM through a BIOS.\n"
-		       "# The guest's PV menu (menu.lst) is left as it was and is not read.\n"
 		       "set default=");
 	put_word(&out, id.data, id.len);
 	buf_puts(&out, "\nset timeout=3\n\n"
@@ -99,6 +97,7 @@ void rule_grub_cfg(struct planner *p)
 		if (k->hvm && *k->initrd && strcmp(k->release, chosen->release))
 			put_entry(p, &out, k, "");
 	}
+	buf_append(&out, p->other_menus.len ? p->other_menus.data : "", p->other_menus.len);
 	planner_write_buf(p, GRUB_CFG, &out, 0644, "the boot menu: the chosen kernel first");
 }
 

@@ -217,3 +217,11 @@ void rule_user_cmdline(struct planner *p)
 		if (!has_parameter(p->plan, *w))
 			planner_cmdline(p, *w);
 }
+
+bool cmdline_unwanted(const struct planner *p, const char *word)
+{
+	for (const char *const *w = p->options->cmdline_remove; w && *w; w++)
+		if (is_word(word, *w))
+			return true;
+	return is_dropped(p, word) && !keeps_resume(p, word);
+}

@@ -60,9 +60,10 @@ void rule_kernel_pv_only(struct planner *p)
 		if (!strcmp(one->release, p->plan->kernel))
 			continue;
 		if (!one->hvm)
-			planner_tell(p, one->image, one->why_not, "it stays where it is, but not in the boot menu");
+			planner_tell(p, one->image, one->why_not, kernel_package_advice(p, one));
 		else if (!*one->initrd)
 			planner_tell(p, one->image, "it has no initramfs, so that it could not find the root by UUID",
 				     "it stays where it is, but not in the boot menu");
 	}
+	rewrite_default_kernel(p);
 }

@@ -66,6 +66,11 @@ static bool is_reordered(const struct plan *p, const struct facts *f, const char
 	return cfg && memmem(cfg->text, cfg->len, "--id pv2hvm-", 12) && same_words(line, p->cmdline_before);
 }
 
+static void planner_done(struct planner *p)
+{
+	buf_done(&p->other_menus);
+}
+
 static int make_cmdline(struct plan *p, const struct facts *f, struct p2h_error *err)
 {
 	CLEANUP(buf_done) struct buf line = {0};
@@ -82,7 +87,7 @@ static int make_cmdline(struct plan *p, const struct facts *f, struct p2h_error 
 int plan_make(const struct facts *facts, const struct p2h_options *options, struct plan *ret, struct p2h_error *err)
 {
 	CLEANUP(plan_done) struct plan plan = {.layout_reason = "", .kernel = "", .cmdline = "", .cmdline_before = "", .blocked_by = ""};
-	struct planner p = {.facts = facts, .options = options, .plan = &plan, .arena = &plan.arena};
+	CLEANUP(planner_done) struct planner p = {.facts = facts, .options = options, .plan = &plan, .arena = &plan.arena};
 	int rc = check_options(facts, options, err);
 
 	if (rc)
@@ -98,7 +103,7 @@ int plan_make(const struct facts *facts, const struct p2h_options *options, stru
 		if (plan.arena.failed)
 			rc = error_nomem(err);
 	}
-	if (!rc && (plan.kept.failed || plan.dropped.failed))
+	if (!rc && (p.other_menus.failed || plan.kept.failed || plan.dropped.failed))
 		rc = error_nomem(err);
 	if (rc)
 		return rc;

@@ -152,8 +152,17 @@ void planner_tell(struct planner *p, const char *evidence, const char *text, con
 
 void planner_cmdline(struct planner *p, const char *word)
 {
-	struct cmdline_word *w = arena_push(p->arena, &p->plan->word, &p->plan->words, sizeof(*w));
+	struct plan *plan = p->plan;
+	struct cmdline_word *w;
 
+	/* A converted guest's command line has the rules' words already: they get their place again. */
+	for (size_t i = 0; i < plan->words; i++) {
+		if (strcmp(plan->word[i].text, word))
+			continue;
+		memmove(plan->word + i, plan->word + i + 1, (--plan->words - i) * sizeof(*plan->word));
+		break;
+	}
+	w = arena_push(p->arena, &plan->word, &plan->words, sizeof(*w));
 	if (w)
 		*w = (struct cmdline_word){arena_strdup(p->arena, word), p->rule->id};
 }

@@ -11,6 +11,7 @@ struct planner {
 	const struct rule *rule; /* the one that runs */
 	struct plan *plan;
 	struct arena *arena;     /* the plan's: a failure there is seen at the end */
+	struct buf other_menus;  /* what grub.cfg offers besides the kernels found: submenus */
 };
 
 /* Text of a file as the actions so far leave it; NULL if it is not there. */
@@ -28,7 +29,7 @@ struct action *planner_action(struct planner *p, enum action_kind kind, const ch
 void planner_block(struct planner *p, const char *evidence, const char *text, const char *advice);
 void planner_tell(struct planner *p, const char *evidence, const char *text, const char *advice);
 
-/* Words for the kernel command line, in the order of the calls. */
+/* Words for the kernel command line, in the order of the calls; one that is there already moves to the end. */
 void planner_cmdline(struct planner *p, const char *word);
 /* The last word there that starts with name ("vsyscall="), or NULL. */
 const char *planner_cmdline_last(const struct planner *p, const char *name);
@@ -40,6 +41,9 @@ size_t cmdline_word_len(const char *text);
 
 /* The donor's modules in the form in which they are taken. */
 const struct facts_tree *planner_modules(const struct planner *p);
+
+/* A word of an old command line that the new one must not have: for PV only, or --cmdline-remove names it (cmdline.c). */
+bool cmdline_unwanted(const struct planner *p, const char *word);
 
 bool has_target(const struct planner *p, unsigned target);
 
@@ -56,6 +60,13 @@ struct line {
 	size_t number;
 };
 bool next_line(const char *text, size_t len, size_t *at, struct line *ret);
+
+/* A path in /boot as GRUB sees it in the file system that holds it (bootloader.c). */
+const char *planner_grub_path(const struct facts *f, const char *path);
+
+/* What to do about a kernel that boots paravirtual only, with the packages that would bring it back; /etc/sysconfig/kernel (upgrade.c). */
+const char *kernel_package_advice(struct planner *p, const struct facts_kernel *k);
+void rewrite_default_kernel(struct planner *p);
 
 /* The rules' functions, by concern. */
 void rule_source_state(struct planner *p);     /* state.c */
@@ -109,6 +120,14 @@ void rule_modprobe_alias(struct planner *p);
 void rule_param_pv(struct planner *p);         /* cmdline.c */
 void rule_nvme_timeout(struct planner *p);
 void rule_user_cmdline(struct planner *p);
+void rule_grub_default(struct planner *p);     /* grubdefault.c */
+void rule_grub_pc_debconf(struct planner *p);  /* upgrade.c */
+void rule_default_entry(struct planner *p);
+void rule_boot_links(struct planner *p);
+void rule_grub_legacy_ec2(struct planner *p);  /* menus.c */
+void rule_own_menu(struct planner *p);
+void rule_bls(struct planner *p);
+void rule_xen_tools(struct planner *p);        /* xentools.c */
 void rule_grub_cfg(struct planner *p);         /* bootloader.c */
 void rule_boot_loader(struct planner *p);
 void rule_space(struct planner *p);            /* space.c */

@@ -1,0 +1,90 @@
+/* grubdefault.c - what the guest's own tools make its next boot menu from */
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "parse/textconf.h"
+#include "plan/settings.h"
+#include "plan/words.h"
+
+#define DEFAULT_GRUB "/etc/default/grub"
+
+/* Settings that would put names or a way to boot into the next menu that hold on the old machine only. */
+static const struct {
+	const char *name;
+	const char *value; /* NULL: any */
+} breaks[] = {{"GRUB_DISABLE_LINUX_UUID", "true"}, {"GRUB_DISABLE_UUID", "true"}, {"GRUB_DEVICE", NULL},
+	      {"GRUB_DEVICE_UUID", NULL},          {"GRUB_FORCE_PARTUUID", NULL}};
+
+static bool does_break(const struct line *l)
+{
+	for (size_t i = 0; i < sizeof(breaks) / sizeof(breaks[0]); i++) {
+		struct setting s;
+
+		if (setting_read(l, breaks[i].name, &s) && s.simple && s.len &&
+		    (!breaks[i].value || (s.len == strlen(breaks[i].value) && !memcmp(l->text + s.value, breaks[i].value, s.len))))
+			return true;
+	}
+	return false;
+}
+
+static void switch_off(struct planner *p, const char *path)
+{
+	CLEANUP(buf_done) struct buf out = {0};
+	size_t len, at = 0;
+	const char *text = planner_text(p, path, &len);
+	struct line l = {0};
+
+	while (text && next_line(text, len, &at, &l)) {
+		if (does_break(&l))
+			buf_puts(&out, "#pv2hvm: ");
+		buf_append(&out, l.text, l.whole);
+	}
+	if (text)
+		planner_write_buf(p, path, &out, 0644, "the next boot menu must name the root by its UUID");
+}
+
+static void tell_odd_words(struct planner *p)
+{
+	for (size_t i = 0; i < p->plan->words; i++) {
+		const char *word = p->plan->word[i].text;
+
+		if (!word_is_plain(word, strlen(word)))
+			planner_tell(p, arena_printf(p->arena, "kernel parameter %s", word),
+				     "it has characters that need quotes, which shells and boot menus take off one after the other",
+				     "it stands in the menu that is written now; put it into " DEFAULT_GRUB " by hand, and look at what update-grub makes of it");
+	}
+}
+
+void rule_grub_default(struct planner *p)
+{
+	static const char *const grub_name[] = {"GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT"};
+	static const char *const suse = "/etc/sysconfig/bootloader", *const append[] = {"DEFAULT_APPEND", "FAILSAFE_APPEND"};
+	const struct facts *f = p->facts;
+	const char **file = arena_alloc(p->arena, (f->files + 1) * sizeof(*file));
+	size_t files = 0;
+
+	if (!file)
+		return;
+	if (planner_exists(p, DEFAULT_GRUB)) {
+		file[files++] = DEFAULT_GRUB;
+		for (size_t i = 0; i < f->files; i++)
+			if (!strncmp(f->file[i].path, DEFAULT_GRUB ".d/", strlen(DEFAULT_GRUB) + 3))
+				file[files++] = f->file[i].path;
+		settings_edit(p, &(struct settings){file, files, grub_name, 2}, "the next update-grub gives its kernels the same parameters");
+		for (size_t i = 0; i < files; i++)
+			switch_off(p, file[i]);
+		tell_odd_words(p);
+	}
+	for (size_t i = 0; i < 2 && planner_exists(p, suse); i++) {
+		size_t len, at = 0;
+		const char *text = planner_text(p, suse, &len);
+		struct line l = {0};
+		struct setting s;
+		bool set = false;
+
+		while (text && next_line(text, len, &at, &l))
+			set |= setting_read(&l, append[i], &s);
+		if (set)
+			settings_edit(p, &(struct settings){&suse, 1, &append[i], 1}, "later kernels get the same parameters");
+	}
+}
