@@ -81,7 +81,8 @@ static bool is_pseudo(const struct fstab_entry *e)
 		if (!strcmp(e->text[FSTAB_TYPE], type[i]))
 			return true;
 	/* Disks that come over the network are mounted apart, when it is there, and stop no boot. */
-	return !is_device(spec) || fstab_has_option(e->text[FSTAB_OPTIONS], "_netdev") || !strcmp(spec, "/dev/shm") || !strcmp(spec, "/dev/pts") || !strncmp(spec, "/dev/loop", 9);
+	return !is_device(spec) || fstab_has_option(e->text[FSTAB_OPTIONS], "_netdev") || !strcmp(spec, "/dev/shm") ||
+	       !strcmp(spec, "/dev/pts") || !strncmp(spec, "/dev/loop", 9);
 }
 
 /* A bare kernel name, which depends on the bus. */
