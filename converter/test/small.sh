@@ -123,11 +123,11 @@ small_guest() {
 # small_image TREE FILE [OPTION...]: a volume without a partition table, always with the same UUID; small_type=ext3: another type
 small_image() {
 	local tree=$1 image=$2 type=${small_type:-ext4}
-	local -a journal=(-J size=4)
+	local -a with_journal=(-J size=4)
 	shift 2
-	[ "$type" != ext2 ] || journal=()
+	[ "$type" != ext2 ] || with_journal=()
 	truncate -s 48M "$image"
-	mke2fs -q -F -t "$type" -O ^metadata_csum,^64bit ${journal[@]+"${journal[@]}"} -U 5eed0000-0000-4000-8000-000000000001 \
+	mke2fs -q -F -t "$type" -O ^metadata_csum,^64bit ${with_journal[@]+"${with_journal[@]}"} -U 5eed0000-0000-4000-8000-000000000001 \
 		-E lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0 "$@" -d "$tree" "$image"
 }
 

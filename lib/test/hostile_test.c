@@ -29,26 +29,13 @@
 #define SANITIZED 0
 #endif
 
-/* guest.raw does not boot yet; donor.raw does. Both are a file system on the whole disk, as debugfs wants it. */
 static int setup(void **state)
 {
-	struct guest *g = NULL;
-	struct disk *d;
-
 	if (scratch_setup(state) || bootimage_setup(state))
 		return -1;
 	if (!bootimage_possible())
 		return 0;
-	d = bootimage_open(true);
-	assert_non_null(d);
-	scratch_disk(d, "donor.raw");
-	assert_ok(disk_zero(d, 0, 512, E));
-	assert_ok(guest_open(d, -1, GUEST_WRITE, NOW, &g, E));
-	assert_ok(fs_unlink(g->fs, BOOTIMAGE_KERNEL, E));
-	assert_ok(fs_unlink(g->fs, "/boot/grub/grub.cfg", E));
-	assert_ok(guest_close(g, E));
-	scratch_disk(d, "guest.raw");
-	disk_close(d);
+	bootimage_files(true);
 	scratch_file("empty", "", 0);
 	return 0;
 }

@@ -20,31 +20,13 @@
 
 #define NOW 1700000000
 
-/* guest.raw: flat, without boot code, fstab by kernel name; donor.raw: partitioned, boots. */
 static int setup(void **state)
 {
-	struct guest *g = NULL;
-	struct disk *d;
-	const char fstab[] = "/dev/xvda1 / ext4 defaults 1 1\n";
-
 	if (scratch_setup(state) || bootimage_setup(state))
 		return -1;
 	if (!bootimage_possible())
 		return 0;
-	d = bootimage_open(false);
-	assert_non_null(d);
-	scratch_disk(d, "donor.raw");
-	disk_close(d);
-	d = bootimage_open(true);
-	assert_non_null(d);
-	assert_ok(disk_zero(d, 0, 512, E));
-	assert_ok(guest_open(d, -1, GUEST_WRITE, NOW, &g, E));
-	assert_ok(fs_write(g->fs, "/etc/fstab", fstab, strlen(fstab), NULL, E));
-	assert_ok(fs_unlink(g->fs, BOOTIMAGE_KERNEL, E));
-	assert_ok(fs_unlink(g->fs, "/boot/grub/grub.cfg", E));
-	assert_ok(guest_close(g, E));
-	scratch_disk(d, "guest.raw");
-	disk_close(d);
+	bootimage_files(false);
 	return 0;
 }
 

@@ -86,6 +86,17 @@ static void close_others_on_exec(void)
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
+/* A limit that is tighter already stays. */
+static void limit_time(void)
+{
+	struct rlimit limit;
+
+	if (!getrlimit(RLIMIT_CPU, &limit) && (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > CPU_SECONDS)) {
+		limit.rlim_cur = CPU_SECONDS;
+		setrlimit(RLIMIT_CPU, &limit);
+	}
+}
+
 /* Only async-signal-safe calls from here on. */
 static _Noreturn void child_exec(const struct child *c)
 {
@@ -106,8 +117,8 @@ static _Noreturn void child_exec(const struct child *c)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* Away from the terminal: Ctrl-C is ours to handle, a commit must not lose its qemu-nbd half way. */
 	setsid();
-	if (!c->listens && setrlimit(RLIMIT_CPU, &(struct rlimit){CPU_SECONDS, CPU_SECONDS}))
-		child_fail(c, errno);
+	if (!c->listens)
+		limit_time();
 	if (dup2(c->in_fd, 0) < 0 || dup2(c->out_fd, 1) < 0 || dup2(c->err_fd, 2) < 0)
 		child_fail(c, errno);
 	close_others_on_exec();

@@ -10,7 +10,8 @@
 /*
  * Starts argv[0] (looked up in a fixed PATH: /usr/sbin:/usr/bin:/sbin:/bin) with stdin from /dev/null, LC_ALL=C and no
  * other environment, in a session of its own (Ctrl-C does not reach it). PR_SET_PDEATHSIG ends it when the calling thread
- * dies, and half an hour of processor time (SIGKILL) what goes round in circles. out_fd/err_fd: -1 is /dev/null. pass_fd (or -1) stays open in the child under its own number.
+ * dies, and half an hour of processor time (SIGXCPU) what goes round in circles. out_fd/err_fd: -1 is /dev/null. pass_fd
+ * (or -1) stays open in the child under its own number.
  * Errors: P2H_TOOL when the program is not installed (the message names the Debian package in `package`).
  */
 int run_start(const char *const *argv, const char *package, int out_fd, int err_fd, int pass_fd, pid_t *ret,

@@ -5,7 +5,6 @@
 #include "base/cleanup.h"
 #include "parse/textconf.h"
 
-#define MAX_INDEX (16 * 1024 * 1024u)
 #define MAX_CONFIG (4 * 1024 * 1024u)
 
 const char *const drivers_target_name[DRIVERS_TARGETS] = {"xen-hvm", "nitro", "kvm"};
@@ -36,7 +35,7 @@ void kernel_drivers_done(struct kernel_drivers *k)
 	buf_done(&k->config);
 }
 
-static int read_optional(struct fs *fs, const char *dir, const char *name, struct buf *ret, struct p2h_error *err)
+int kernel_index_read(struct fs *fs, const char *dir, const char *name, struct buf *ret, struct p2h_error *err)
 {
 	CLEANUP(buf_done) struct buf path = {0};
 	int rc;
@@ -44,7 +43,7 @@ static int read_optional(struct fs *fs, const char *dir, const char *name, struc
 	buf_printf(&path, "%s/%s", dir, name);
 	if (path.failed)
 		return error_nomem(err);
-	rc = fs_read(fs, path.data, MAX_INDEX, ret, err);
+	rc = fs_read(fs, path.data, KERNEL_INDEX_MAX, ret, err);
 	return rc == P2H_NOTFOUND ? 0 : rc;
 }
 
@@ -55,9 +54,9 @@ int kernel_drivers_load(struct fs *fs, const char *modules, const char *config, 
 	int rc = 0;
 
 	if (*modules) {
-		rc = read_optional(fs, modules, "modules.dep", &k.dep_text, err);
+		rc = kernel_index_read(fs, modules, "modules.dep", &k.dep_text, err);
 		if (!rc)
-			rc = read_optional(fs, modules, "modules.builtin", &builtin, err);
+			rc = kernel_index_read(fs, modules, "modules.builtin", &builtin, err);
 	}
 	if (!rc && *config)
 		rc = fs_read(fs, config, MAX_CONFIG, &k.config, err);

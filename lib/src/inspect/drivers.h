@@ -9,6 +9,10 @@
 #define DRIVERS_TARGETS 3
 extern const char *const drivers_target_name[DRIVERS_TARGETS]; /* "xen-hvm", "nitro", "kvm" */
 
+/* One of depmod's files in a modules directory, of at most so many bytes, into ret; absent: nothing. */
+#define KERNEL_INDEX_MAX (16 * 1024 * 1024u)
+int kernel_index_read(struct fs *fs, const char *dir, const char *name, struct buf *ret, struct p2h_error *err);
+
 /* What is known of a kernel: its modules.dep, what is built in, its configuration. */
 struct kernel_drivers {
 	struct kmodules dep;

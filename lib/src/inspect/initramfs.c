@@ -8,9 +8,7 @@
 #include "parse/unpack.h"
 #include "pv2hvm.h"
 
-#define MAX_INDEX (16 * 1024 * 1024u)
 #define MAX_MODULES (64 * 1024 * 1024u) /* bytes of all modules to be added, unpacked */
-#define MAX_SOFT (1024 * 1024u)
 #define SOFT_DEPTH 4 /* soft dependencies of soft dependencies */
 #define MAX_NAMES 1000 /* looked up for one target; real ones are a dozen */
 
@@ -242,7 +240,7 @@ static const char *why_sealed(struct facts *f, const struct initramfs *holds)
 		return "it is packed with lzma, behind which the kernel does not look for a further archive reliably";
 	if (!strcmp(holds->last_packing, "lz4") && older_than(f->donor.chosen.release, 5, 14))
 		return "it is packed with lz4, behind which kernels before 5.14 cannot read a further archive";
-	if (holds->length > INITRAMFS_FILE_MAX - MAX_MODULES - 2 * MAX_INDEX)
+	if (holds->length > INITRAMFS_FILE_MAX - MAX_MODULES - 2 * KERNEL_INDEX_MAX)
 		return "it is too large for anything more";
 	return NULL;
 }
@@ -309,26 +307,14 @@ static void find_modules_dir(struct facts *f, struct facts_initramfs *i)
 	f->arena.failed |= !i->modules_dir;
 }
 
-static int read_index(struct fs *fs, struct facts *f, const char *name, size_t max, struct buf *ret, struct p2h_error *err)
-{
-	CLEANUP(buf_done) struct buf path = {0};
-	int rc;
-
-	buf_printf(&path, "%s/%s", f->donor.chosen.modules, name);
-	if (path.failed)
-		return error_nomem(err);
-	rc = fs_read(fs, path.data, max, ret, err);
-	return rc == P2H_NOTFOUND ? 0 : rc;
-}
-
 static int read_indexes(struct completing *c, struct p2h_error *err)
 {
 	struct facts *f = c->f;
 	CLEANUP(buf_done) struct buf alias = {0}, softdep = {0};
-	int rc = read_index(c->fs, f, "modules.softdep", MAX_SOFT, &softdep, err);
+	int rc = kernel_index_read(c->fs, f->donor.chosen.modules, "modules.softdep", &softdep, err);
 
 	if (!rc)
-		rc = read_index(c->fs, f, "modules.alias", MAX_INDEX, &alias, err);
+		rc = kernel_index_read(c->fs, f->donor.chosen.modules, "modules.alias", &alias, err);
 	if (rc)
 		return rc;
 	strlist_split(&c->softdep, softdep.len ? softdep.data : "", "\n");

@@ -1,22 +1,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "inspect/drivers.h"
 #include "inspect/parts.h"
 #include "parse/kmodules.h"
-
-#define MAX_INDEX (16 * 1024 * 1024u)
-
-static int read_index(struct fs *fs, const char *dir, const char *name, struct buf *ret, struct p2h_error *err)
-{
-	CLEANUP(buf_done) struct buf path = {0};
-	int rc;
-
-	buf_printf(&path, "%s/%s", dir, name);
-	if (path.failed)
-		return error_nomem(err);
-	rc = fs_read(fs, path.data, MAX_INDEX, ret, err);
-	return rc == P2H_NOTFOUND ? 0 : rc;
-}
 
 /* Aliases of hardware hold ':', '*' or '['; what is left are names for modprobe: "ipt_ttl", "nls_utf8", "xen_vbd". */
 static void add_plain(struct strlist *to, const char *alias, size_t len)
@@ -75,13 +62,13 @@ int read_offer(struct fs *fs, const struct facts_kernel *k, struct facts *f, str
 	int rc = 0;
 
 	if (*k->modules) {
-		rc = read_index(fs, k->modules, "modules.dep", &dep, err);
+		rc = kernel_index_read(fs, k->modules, "modules.dep", &dep, err);
 		if (!rc)
-			rc = read_index(fs, k->modules, "modules.builtin", &builtin, err);
+			rc = kernel_index_read(fs, k->modules, "modules.builtin", &builtin, err);
 		if (!rc)
-			rc = read_index(fs, k->modules, "modules.alias", &alias, err);
+			rc = kernel_index_read(fs, k->modules, "modules.alias", &alias, err);
 		if (!rc)
-			rc = read_index(fs, k->modules, "modules.builtin.modinfo", &modinfo, err);
+			rc = kernel_index_read(fs, k->modules, "modules.builtin.modinfo", &modinfo, err);
 	}
 	if (!rc)
 		rc = kmodules_parse_dep(dep.data, dep.len, &modules, err);

@@ -31,6 +31,8 @@ struct p2h_job {
 	unsigned step;
 };
 
+/* open.c: opens source and donor, after checking them and the output. */
+int job_open_all(struct p2h_job *job, struct p2h_error *err);
 /* Is the output a device that is there already? */
 bool job_output_is_device(const struct p2h_job *job);
 

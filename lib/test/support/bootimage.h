@@ -27,6 +27,12 @@ int bootimage_teardown(void **state);
 /* A copy in RAM; the caller closes it. flat: the file system starts at sector 0, core in inode 5. NULL: failed. */
 struct disk *bootimage_open(bool flat);
 
+/*
+ * donor.raw, which boots, and guest.raw, which does not yet, as files of the scratch directory (scratch.h). The guest is flat, without boot
+ * code, kernel and menu, and its fstab names /dev/xvda1. flat_donor: both are a file system on the whole disk, as debugfs wants it.
+ */
+void bootimage_files(bool flat_donor);
+
 /* Another core image in place of the usual one: these modules, $prefix and embedded configuration (NULL: none). */
 bool bootimage_core(struct disk *d, const char *modules, const char *prefix, const char *config);
 #define BOOTIMAGE_CORE_MODULES "biosdisk part_msdos part_gpt ext2 search search_fs_uuid normal linux configfile"
