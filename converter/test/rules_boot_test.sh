@@ -128,6 +128,38 @@ boot_initramfs_resume() {
 	check "initramfs-resume: with the rule nothing is waited for" not_said "$said" "$work/resume.log"
 }
 
+# without_its_fstab SAMPLE FSTAB SAYS WORKS: boots the guest with that fstab, converted, which has to say WORKS (a regular expression), and the
+# same with the guest's lines for disks that are not there put back, which has to say SAYS (a marker). Without the rule verification refuses
+# to write anything. The root's line stays as it was converted, so that the missing disks alone are what fails.
+without_its_fstab() {
+	local guest=$work/guest.raw image=$work/fstab.raw status=0
+	copy "$1" "$guest"
+	put "$guest" "$2" /etc/fstab 644
+	"$PV2HVM" convert "$guest" --donor "$(sample donor-bookworm)" -o "$image" --target kvm --skip fstab-missing >/dev/null 2>&1 || status=$?
+	equal "fstab-missing: $1: without the rule nothing is written" "4 no" "$status $([ -e "$image" ] && echo yes || echo no)"
+	check "fstab-missing: $1: converts with the rule" "$PV2HVM" convert "$guest" --donor "$(sample donor-bookworm)" -o "$image" \
+		--target kvm --layout flat
+	check "fstab-missing: $1: works with the rule" boot "$image" --bus virtio --timeout 600 --expect "$4"
+	take "$image" /etc/fstab "$work/converted"
+	{ grep -vE '^/dev/(xvd|sd)a[23]' "$work/converted"; grep -E '^/dev/(xvd|sd)a[23]' "$2"; } >"$work/put-back"
+	put "$image" "$work/put-back" /etc/fstab 644
+	check "fstab-missing: $1: e2fsck finds nothing after that" e2fsck -fn "$image"
+	check "fstab-missing: $1: does not come up with the guest's own lines" boot "$image" --bus virtio --timeout 600 --marker "$3"
+	rm -f "$guest" "$image"
+}
+
+boot_fstab_missing() {
+	need e2fsck
+	# 10 s are enough to see that systemd gives up; by itself it waits 90 s
+	printf '%s\n' $'/dev/xvda1\t/\text4\tdefaults\t1\t1' \
+		$'/dev/xvda2\t/mnt\tauto\tdefaults,nobootwait,comment=cloudconfig,x-systemd.device-timeout=10s\t0\t2' \
+		$'/dev/xvda3\tnone\tswap\tsw\t0\t0' >"$work/fstab"
+	without_its_fstab bullseye-systemd "$work/fstab" 'You are in emergency mode' '^P2H failed-units=0:$'
+	printf '%s\n' 'proc /proc proc nodev,noexec,nosuid 0 0' 'LABEL=uec-rootfs / ext3 defaults 0 1' \
+		'/dev/sda2 /mnt ext3 defaults,comment=cloudconfig 0 2' '/dev/sda3 none swap sw,comment=cloudconfig 0 0' >"$work/fstab"
+	without_its_fstab bullseye-sysvinit-i386 "$work/fstab" 'Give root password for maintenance' '^P2H net=10\.0\.2\.15$'
+}
+
 case ${1:-} in
 '') rules=("${quick[@]}") ;;
 --all) mapfile -t rules < <(declare -F | sed -n 's/^declare -f boot_//p' | tr _ -) ;;
