@@ -59,6 +59,16 @@ small_program() {
 	} | cc ${small_bits:+"-m$small_bits"} -static -nostdlib -ffreestanding -x c - -o "$file"
 }
 
+# small_module FILE KEY=VALUE...: an object file that says this of itself, as modinfo(8) prints it
+small_module() {
+	local file=$1 number=0 text
+	shift
+	for text in "$@"; do
+		printf 'static const char info%d[] __attribute__((section(".modinfo"), used)) = "%s";\n' $((number++)) "$text"
+	done | cc -x c -c - -o "$file"
+	touch -d @1600000000 "$file"
+}
+
 # small_init TREE sysvinit|upstart|systemd|busybox: what tells one init from another
 small_init() {
 	case $2 in

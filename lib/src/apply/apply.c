@@ -41,6 +41,8 @@ static int in_file_system(const struct apply_context *c, struct guest *g, const 
 		return apply_remove(g->fs, a, err);
 	case ACTION_TREE:
 		return apply_tree(c, g->fs, err);
+	case ACTION_FIRMWARE:
+		return apply_firmware(c, g->fs, a, err);
 	case ACTION_INITRAMFS:
 		return apply_initramfs(g->fs, a, err);
 	case ACTION_LABEL:

@@ -10,7 +10,7 @@ struct apply_context {
 	const struct facts *facts;
 	const struct plan *plan;
 	struct disk *disk;           /* the transaction's view, shifted where the plan says so */
-	struct guest *donor;         /* NULL when the plan has no ACTION_TREE */
+	struct guest *donor;         /* NULL when the plan has neither ACTION_TREE nor ACTION_FIRMWARE */
 	apply_progress progress;     /* may be NULL */
 	void *progress_arg;
 };

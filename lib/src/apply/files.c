@@ -29,7 +29,7 @@ int make_directories(struct fs *fs, const char *path, int64_t now, struct p2h_er
 	}
 }
 
-static int make_parent(struct fs *fs, const char *path, int64_t now, struct p2h_error *err)
+int make_parent(struct fs *fs, const char *path, int64_t now, struct p2h_error *err)
 {
 	CLEANUP_FREE char *parent = strdup(path);
 	char *slash = parent ? strrchr(parent, '/') : NULL;

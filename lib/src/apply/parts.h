@@ -5,6 +5,7 @@
 #include "apply/apply.h"
 
 /* files.c */
+int make_parent(struct fs *fs, const char *path, int64_t now, struct p2h_error *err);
 int apply_file(struct fs *fs, const struct action *a, int64_t now, struct p2h_error *err);
 int apply_link(struct fs *fs, const struct action *a, int64_t now, struct p2h_error *err);
 int apply_remove(struct fs *fs, const struct action *a, struct p2h_error *err);
@@ -12,8 +13,9 @@ int apply_initramfs(struct fs *fs, const struct action *a, struct p2h_error *err
 int make_directories(struct fs *fs, const char *path, int64_t now, struct p2h_error *err); /* path and what is above it */
 void new_meta(struct fs_meta *ret, uint32_t mode, int64_t now);
 
-/* tree.c: the donor's kernel files and modules */
+/* tree.c: the donor's kernel files and modules, and its firmware */
 int apply_tree(const struct apply_context *c, struct fs *guest, struct p2h_error *err);
+int apply_firmware(const struct apply_context *c, struct fs *guest, const struct action *a, struct p2h_error *err);
 
 /* label.c: SELinux labels for what is new */
 int apply_labels(const struct apply_context *c, struct fs *guest, struct p2h_error *err);

@@ -236,3 +236,26 @@ int apply_tree(const struct apply_context *c, struct fs *guest, struct p2h_error
 	k.readable = readable;
 	return rc ? rc : tree_walk(c->donor->fs, k.from, copy_one, &k, err);
 }
+
+/* It is small beside the tree, and not counted as progress. */
+int apply_firmware(const struct apply_context *c, struct fs *guest, const struct action *a, struct p2h_error *err)
+{
+	CLEANUP_FREE char *piece = malloc(PIECE);
+	struct apply_context quiet = *c;
+	struct copy k = {.c = &quiet, .guest = guest, .piece = piece};
+	struct stored how = {.how = STORED_COPY, .size = a->bytes};
+	struct fs_stat st;
+	int rc;
+
+	quiet.progress = NULL;
+	if (!piece)
+		return error_nomem(err);
+	rc = fs_lstat(c->donor->fs, a->after, &st, err);
+	if (!rc && (!S_ISREG(st.mode) || st.size != a->bytes))
+		rc = error_set(err, P2H_IO, "it changed while it was read");
+	if (!rc)
+		rc = make_parent(guest, a->path, c->facts->clock, err);
+	if (!rc)
+		rc = copy_entry(&k, a->after, a->path, &st, &how, err);
+	return rc ? error_prefix(err, rc, "copying %s", a->after) : 0;
+}

@@ -113,5 +113,7 @@ int read_donor(struct guest *guest, struct guest *donor, const char *kernel, str
 		rc = read_offer(donor->fs, &d->chosen, f, err);
 	if (!rc)
 		rc = read_initramfs(d->initramfs.extended ? guest->fs : donor->fs, donor->fs, d->chosen.initrd, f, err);
+	if (!rc && !d->from_guest)
+		rc = read_firmware(guest->fs, donor->fs, f, err);
 	return rc ? error_prefix(err, rc, "donor") : 0;
 }

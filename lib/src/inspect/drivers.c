@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "parse/textconf.h"
+#include "parse/unpack.h"
 
 #define MAX_CONFIG (4 * 1024 * 1024u)
 
@@ -25,6 +26,16 @@ static const struct need need[] = {
 	{1, "nvme", "BLK_DEV_NVME", false},
 	{2, "virtio_pci", "VIRTIO_PCI", false},
 	{2, "virtio_blk", "VIRTIO_BLK", false},
+};
+
+/*
+ * Linux: drivers/net/xen-netfront.c, drivers/net/ethernet/amazon/ena, drivers/net/virtio_net.c. On Xen the card of every instance is
+ * a vif as long as enhanced networking (ixgbevf) was not switched on for it, and a PV guest could not have it.
+ */
+const struct network_driver drivers_network[DRIVERS_TARGETS] = {
+	{"xen_netfront", "XEN_NETDEV_FRONTEND"},
+	{"ena", "ENA_ETHERNET"},
+	{"virtio_net", "VIRTIO_NET"},
 };
 
 void kernel_drivers_done(struct kernel_drivers *k)
@@ -69,6 +80,39 @@ int kernel_drivers_load(struct fs *fs, const char *modules, const char *config, 
 	*ret = k;
 	k = (struct kernel_drivers){0};
 	return 0;
+}
+
+struct unpacked {
+	struct buf *to;
+	size_t max;
+};
+
+static int collect(void *ctx, const uint8_t *data, size_t len, struct p2h_error *err)
+{
+	const struct unpacked *u = ctx;
+
+	if (len > u->max || u->to->len > u->max - len)
+		return error_set(err, P2H_UNSUPPORTED, "more than %zu MiB unpacked", u->max >> 20);
+	buf_append(u->to, data, len);
+	return u->to->failed ? error_nomem(err) : 0;
+}
+
+int kernel_module_read(struct fs *fs, const char *modules, const char *path, bool unpack, size_t max, struct buf *ret, struct p2h_error *err)
+{
+	CLEANUP(buf_done) struct buf whole = {0}, file = {0};
+	struct unpacked u = {ret, max};
+	size_t used;
+	int rc;
+
+	buf_printf(&file, "%s/%s", modules, path);
+	if (file.failed)
+		return error_nomem(err);
+	if (!unpack)
+		return fs_read(fs, file.data, max, ret, err);
+	rc = fs_read(fs, file.data, max, &whole, err);
+	if (!rc)
+		rc = unpack_stream((const uint8_t *)whole.data, whole.len, collect, &u, &used, err);
+	return rc ? error_prefix(err, rc, "%s", file.data) : 0;
 }
 
 static bool is_builtin(const struct kernel_drivers *k, const char *module, const char *config)
@@ -144,4 +188,14 @@ int drivers_missing(const struct kernel_drivers *k, const struct initramfs *init
 			check_module(k, initramfs, need[n].module, need[n].config, missing);
 	check_root_type(k, initramfs, root_type, features, missing);
 	return missing->failed ? error_nomem(err) : 0;
+}
+
+int drivers_used(size_t target, const char *root_type, struct strlist *ret, struct p2h_error *err)
+{
+	for (size_t n = 0; n < sizeof(need) / sizeof(need[0]); n++)
+		if (need[n].target == target)
+			strlist_add(ret, need[n].module);
+	strlist_add(ret, drivers_network[target].module);
+	strlist_add(ret, strncmp(root_type, "ext", 3) ? root_type : "ext4");
+	return ret->failed ? error_nomem(err) : 0;
 }

@@ -23,6 +23,9 @@ struct kernel_drivers {
 int kernel_drivers_load(struct fs *fs, const char *modules, const char *config, struct kernel_drivers *ret, struct p2h_error *err);
 void kernel_drivers_done(struct kernel_drivers *k);
 
+/* A module's file, path as in modules.dep, unpacked where asked for; appended to *ret. More than max bytes: P2H_UNSUPPORTED. */
+int kernel_module_read(struct fs *fs, const char *modules, const char *path, bool unpack, size_t max, struct buf *ret, struct p2h_error *err);
+
 /* Is the module there before the root is mounted? initramfs: NULL for none. */
 bool driver_ready(const struct kernel_drivers *k, const struct initramfs *initramfs, const char *module);
 
@@ -32,5 +35,14 @@ bool driver_ready(const struct kernel_drivers *k, const struct initramfs *initra
  */
 int drivers_missing(const struct kernel_drivers *k, const struct initramfs *initramfs, size_t target, const char *root_type,
 		    const struct strlist *features, struct strlist *missing, struct p2h_error *err);
+
+/* The network card's driver, by target; config: the option that builds it in, without "CONFIG_". */
+struct network_driver {
+	const char *module, *config;
+};
+extern const struct network_driver drivers_network[DRIVERS_TARGETS];
+
+/* Appends the names of the disk, network and root file system drivers of a target, whether they are modules or not. */
+int drivers_used(size_t target, const char *root_type, struct strlist *ret, struct p2h_error *err);
 
 #endif

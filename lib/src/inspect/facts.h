@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "inspect/facts_abi.h"
+#include "inspect/facts_firmware.h"
 #include "inspect/facts_foreign.h"
 #include "inspect/facts_initramfs.h"
 #include "inspect/facts_kernel.h"
@@ -58,6 +59,7 @@ struct facts_donor {
 	struct facts_tree boot, modules;
 	struct facts_readable readable;
 	struct facts_initramfs initramfs; /* chosen's */
+	struct facts_firmware firmware;
 	const char *config;         /* chosen's configuration, a text; "" when it has none: ask with donor_config */
 	size_t config_len;
 };

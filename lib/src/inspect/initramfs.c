@@ -5,7 +5,6 @@
 #include "base/cleanup.h"
 #include "inspect/drivers.h"
 #include "inspect/parts.h"
-#include "parse/unpack.h"
 #include "pv2hvm.h"
 
 #define MAX_MODULES (64 * 1024 * 1024u) /* bytes of all modules to be added, unpacked */
@@ -51,34 +50,6 @@ static void cannot(struct completing *c, const char *why)
 		c->i->cannot[c->target] = why;
 }
 
-static int collect(void *ctx, const uint8_t *data, size_t len, struct p2h_error *err)
-{
-	struct buf *to = ctx;
-
-	if (to->len + len > MAX_MODULES)
-		return error_set(err, P2H_UNSUPPORTED, "more than %u MiB unpacked", MAX_MODULES >> 20);
-	buf_append(to, data, len);
-	return to->failed ? error_nomem(err) : 0;
-}
-
-/* The module's file as it is to be stored. */
-static int read_module(struct completing *c, const char *path, bool unpack, struct buf *ret, struct p2h_error *err)
-{
-	CLEANUP(buf_done) struct buf whole = {0}, file = {0};
-	size_t used;
-	int rc;
-
-	buf_printf(&file, "%s/%s", c->f->donor.chosen.modules, path);
-	if (file.failed)
-		return error_nomem(err);
-	if (!unpack)
-		return fs_read(c->fs, file.data, MAX_MODULES, ret, err);
-	rc = fs_read(c->fs, file.data, MAX_MODULES, &whole, err);
-	if (!rc)
-		rc = unpack_stream((const uint8_t *)whole.data, whole.len, collect, ret, &used, err);
-	return rc ? error_prefix(err, rc, "%s", file.data) : 0;
-}
-
 static struct facts_module *find_module(struct facts_initramfs *i, const char *name)
 {
 	for (size_t n = 0; n < i->modules; n++)
@@ -106,7 +77,7 @@ static int add_file(struct completing *c, const char *path, struct p2h_error *er
 		m->targets |= 1u << c->target;
 		return 0;
 	}
-	rc = read_module(c, path, unpack, &data, &why);
+	rc = kernel_module_read(c->fs, c->f->donor.chosen.modules, path, unpack, MAX_MODULES, &data, &why);
 	if (!rc && (c->bytes += data.len) > MAX_MODULES)
 		rc = error_set(&why, P2H_UNSUPPORTED, "%s: with it, more than %u MiB of modules", path, MAX_MODULES >> 20);
 	if (rc == P2H_NOMEM || rc == P2H_IO) {

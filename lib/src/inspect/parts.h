@@ -53,6 +53,9 @@ int read_donor(struct guest *guest, struct guest *donor, const char *kernel, str
 /* initramfs.c: that of the kernel chosen, a file of fs; the kernel's modules are in another tree where the guest has the initramfs already. */
 int read_initramfs(struct fs *fs, struct fs *modules, const char *path, struct facts *f, struct p2h_error *err);
 
+/* firmware.c: what the targets' drivers ask for, in the donor and in the guest. */
+int read_firmware(struct fs *guest, struct fs *donor, struct facts *f, struct p2h_error *err);
+
 /* bootloader.c: the host's GRUB made for this guest, and what boots the guest today. */
 int read_bootloader(struct guest *guest, struct facts *f, bool make_core, struct p2h_error *err);
 

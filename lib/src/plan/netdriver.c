@@ -4,22 +4,10 @@
 #include "inspect/drivers.h"
 #include "plan/planner.h"
 
-/*
- * Linux: drivers/net/xen-netfront.c, drivers/net/ethernet/amazon/ena, drivers/net/virtio_net.c. On Xen the card of every instance is
- * a vif as long as enhanced networking (ixgbevf) was not switched on for it, and a PV guest could not have it.
- */
-static const struct need {
-	const char *module, *config;
-} need[DRIVERS_TARGETS] = {
-	{"xen_netfront", "XEN_NETDEV_FRONTEND"},
-	{"ena", "ENA_ETHERNET"},
-	{"virtio_net", "VIRTIO_NET"},
-};
-
 static void check(struct planner *p, size_t target)
 {
 	const struct facts_donor *d = &p->facts->donor;
-	const struct need *n = &need[target];
+	const struct network_driver *n = &drivers_network[target];
 	const char *where = arena_printf(p->arena, "kernel %s: %s", d->chosen.release, n->module);
 
 	switch (donor_offers(p->facts, n->module, n->config)) {

@@ -17,6 +17,7 @@ enum action_kind {
 	ACTION_LINK,        /* create a symbolic link, or replace one: path, after = target */
 	ACTION_REMOVE,      /* a file or link: path */
 	ACTION_TREE,        /* copy the donor's kernel files and modules */
+	ACTION_FIRMWARE,    /* copy a file of the donor: path, after = its path there, bytes */
 	ACTION_INITRAMFS,   /* append an archive to the kernel's initramfs: path, after, member */
 	ACTION_BOOT_LOADER, /* GRUB's platform directory, core image and boot sector */
 	ACTION_LABEL,       /* SELinux labels for what the actions before it made: path = the policy's file_contexts */
@@ -44,7 +45,7 @@ struct action {
 	/* ACTION_TABLE */
 	uint32_t table_id;
 	uint64_t start, len; /* bytes */
-	/* ACTION_TREE */
+	/* ACTION_TREE, ACTION_FIRMWARE */
 	uint64_t files, bytes;
 	/* ACTION_INITRAMFS */
 	struct archive_member *member;

@@ -74,6 +74,7 @@ void rule_grub_features(struct planner *p);
 void rule_unmounted(struct planner *p);
 void rule_ko_compression(struct planner *p);   /* modules.c */
 void rule_donor_kernel(struct planner *p);     /* kernel.c */
+void rule_firmware(struct planner *p);         /* firmware.c */
 void rule_arch(struct planner *p);
 void rule_no_own_kernel(struct planner *p);
 void rule_kernel_pv_only(struct planner *p);

@@ -25,6 +25,8 @@ static const struct rule table[] = {
 	{"donor-kernel", SEVERITY_BOOT, "the kernel that is to boot, its initramfs and modules",
 	 "copies /boot files and /lib/modules of one version from the donor; refuses when a part is missing",
 	 "a kernel without its modules boots to a system without drivers", "the manual procedure's first trial", rule_donor_kernel},
+	{"firmware", SEVERITY_INFO, "firmware that the targets' disk, network and file system drivers ask for", "copies what the guest lacks from the donor; names what neither has",
+	 "a driver that finds no firmware may not start its device", "the modules' .modinfo; Linux drivers/base/firmware_loader/main.c", rule_firmware},
 	{"arch", SEVERITY_BOOT, "a 64-bit userland and a 32-bit kernel", "refuses the kernel", "a 32-bit kernel runs no 64-bit program",
 	 "ELF class of init", rule_arch},
 	{"abi-tag", SEVERITY_BOOT, "the earliest kernel that the guest's C library runs on", "refuses an older kernel, and names the earliest",

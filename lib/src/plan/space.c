@@ -1,4 +1,6 @@
 /* space.c - will it fit? */
+#include <string.h>
+
 #include "plan/planner.h"
 
 #define SLACK_BLOCKS 64 /* directories that grow, bitmaps, the new configuration files */
@@ -20,6 +22,19 @@ static void add_tree(struct need *n, const struct facts_tree *t)
 {
 	n->blocks += t->blocks;
 	n->inodes += t->files + t->directories + t->links;
+}
+
+/* With the directories above it, and mapping blocks as for the tree. */
+static void add_file(struct need *n, const struct action *a, uint32_t block)
+{
+	uint64_t blocks = a->bytes / block + 1;
+
+	n->blocks += blocks + (blocks > 12 ? blocks / (block / 4) + 3 : 0);
+	n->inodes++;
+	for (const char *slash = strchr(a->path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		n->blocks++;
+		n->inodes++;
+	}
 }
 
 static void check(struct planner *p, const char *where, const struct need *n, const struct fs_space *s)
@@ -53,6 +68,9 @@ void rule_space(struct planner *p)
 	for (size_t i = 0; i < p->plan->actions; i++)
 		if (p->plan->action[i].kind == ACTION_INITRAMFS)
 			b->blocks += p->plan->action[i].after_len / f->boot_space.block_size + 4;
+	for (size_t i = 0; i < p->plan->actions; i++)
+		if (p->plan->action[i].kind == ACTION_FIRMWARE)
+			add_file(&root, &p->plan->action[i], f->block_size);
 	if (loader) {
 		b->blocks += f->host.platform_blocks;
 		b->inodes += f->host.platform.len;

@@ -37,6 +37,8 @@ static const char *kind_name(enum action_kind kind)
 		return "remove";
 	case ACTION_TREE:
 		return "tree";
+	case ACTION_FIRMWARE:
+		return "firmware";
 	case ACTION_INITRAMFS:
 		return "initramfs";
 	case ACTION_LABEL:
@@ -130,6 +132,9 @@ static json_t *action(struct json_writer *w, const struct facts *f, const struct
 		break;
 	case ACTION_TREE:
 		json_put_number(w, object, "files", a->files);
+		json_put_number(w, object, "bytes", a->bytes);
+		break;
+	case ACTION_FIRMWARE:
 		json_put_number(w, object, "bytes", a->bytes);
 		break;
 	case ACTION_INITRAMFS:

@@ -86,6 +86,16 @@ static void append_archives(struct buf *b, const struct plan *p)
 	}
 }
 
+static void append_firmware(struct buf *b, const struct plan *p)
+{
+	for (size_t i = 0; i < p->actions; i++) {
+		const struct action *a = &p->action[i];
+
+		if (a->kind == ACTION_FIRMWARE)
+			text_line(b, "  %s, %llu bytes: %s (%s)", a->path, (unsigned long long)a->bytes, or_empty(a->reason), a->rule);
+	}
+}
+
 void text_kernel_tree(struct buf *b, const struct report_input *in)
 {
 	const struct facts_donor *d = &in->facts->donor;
@@ -97,6 +107,7 @@ void text_kernel_tree(struct buf *b, const struct report_input *in)
 	if (!a) {
 		text_line(b, "  nothing to copy%s", !*or_empty(d->chosen.release) ? ": no kernel fits" :
 			  d->from_guest ? ": the guest's own kernel boots" : d->boot.present && modules->present ? ": the guest has it already" : "");
+		append_firmware(b, in->plan);
 		append_archives(b, in->plan);
 		return;
 	}
@@ -105,6 +116,7 @@ void text_kernel_tree(struct buf *b, const struct report_input *in)
 	if (!b->failed)
 		text_line(b, "  %s from %s: %llu files, %s, into /boot and /lib/modules/%s", or_empty(d->chosen.release),
 			  or_empty(d->name), (unsigned long long)a->files, bytes.data, or_empty(d->chosen.release));
+	append_firmware(b, in->plan);
 	append_archives(b, in->plan);
 }
 
