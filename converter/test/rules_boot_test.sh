@@ -160,6 +160,28 @@ boot_fstab_missing() {
 	without_its_fstab bullseye-sysvinit-i386 "$work/fstab" 'Give root password for maintenance' '^P2H net=10\.0\.2\.15$'
 }
 
+# Until 220 udev had a generator that gave a card which no rule knows the next free name. Debian 11's has it no longer: a short one with the
+# same effect stands in for it.
+boot_persistent_net() {
+	local guest=$work/net.raw
+	copy bullseye-systemd "$guest"
+	cat >"$work/generator.rules" <<-'EOF'
+	SUBSYSTEM=="net", ACTION=="add", KERNEL=="eth*", NAME!="?*", IMPORT{program}="/usr/local/sbin/next-name", NAME="$env{INTERFACE_NEW}"
+	EOF
+	cat >"$work/next-name" <<-'EOF'
+	#!/bin/sh
+	n=0
+	while grep -q "^[^#].*NAME=\"eth$n\"" /etc/udev/rules.d/70-persistent-net.rules; do
+		n=$((n + 1))
+	done
+	echo "INTERFACE_NEW=eth$n"
+	EOF
+	put "$guest" "$work/generator.rules" /etc/udev/rules.d/75-persistent-net-generator.rules 644
+	put "$guest" "$work/next-name" /usr/local/sbin/next-name 755
+	with_and_without persistent-net "$guest" "$(sample donor-bookworm)" '^P2H net=none$' '^P2H net=10\.0\.2\.15$'
+	rm -f "$guest"
+}
+
 case ${1:-} in
 '') rules=("${quick[@]}") ;;
 --all) mapfile -t rules < <(declare -F | sed -n 's/^declare -f boot_//p' | tr _ -) ;;
