@@ -118,6 +118,15 @@ boot_initramfs_drivers() {
 	rm -rf "$donor" "$image"
 }
 
+# The same with dracut, whose initramfs is made in another way and has none of virtio's drivers.
+boot_initramfs_drivers_dracut() {
+	local donor image=$work/dracut.raw
+	donor=$(sample donor-dracut)
+	check "dracut: converts" "$PV2HVM" convert "$(sample tiny-busybox)" --donor "$donor" -o "$image" --target kvm --layout flat
+	check "dracut: finds its root on virtio" boot "$image" --bus virtio --timeout 600 --expect '^P2H root=/dev/vda '
+	rm -f "$image"
+}
+
 # Half a minute is lost without the rule.
 boot_initramfs_resume() {
 	need cpio
