@@ -169,6 +169,36 @@ boot_fstab_missing() {
 	without_its_fstab bullseye-sysvinit-i386 "$work/fstab" 'Give root password for maintenance' '^P2H net=10\.0\.2\.15$'
 }
 
+# no_prompt IMAGE LOG: the guest comes up, and nobody can log in on its serial console half a minute later
+no_prompt() { ! boot "$1" --timeout 600 --expect 'login: *$' --log "$2" && grep -qF 'P2H READY' "$2"; }
+
+# without_its_getty RULE GUEST: boots a guest whose only getty is on hvc0 converted without the rule and with it. The first one's console
+# is left in RULE.log.
+without_its_getty() {
+	local rule=$1 guest=$2 image=$work/getty.qcow2 donor
+	donor=$(sample donor-bookworm)
+	check "$rule: converts without the rule" "$PV2HVM" convert "$guest" --donor "$donor" -o "$image" --target nitro --skip "$rule"
+	check "$rule: no login prompt without the rule" no_prompt "$image" "$work/$rule.log"
+	rm -f "$image"
+	check "$rule: converts with the rule" "$PV2HVM" convert "$guest" --donor "$donor" -o "$image" --target nitro
+	check "$rule: a login prompt with the rule" boot "$image" --timeout 600 --expect 'login: *$'
+	rm -f "$image"
+}
+
+# systemd gives the kernel's console a getty by itself, unless that generator is masked, as by an administrator who chooses the
+# terminals. It also waits for hvc0: 90 s by itself, which 10 s show as well.
+boot_getty_systemd() {
+	local guest=$work/getty.raw
+	copy bullseye-systemd "$guest"
+	printf '[Unit]\nJobRunningTimeoutSec=10s\n' >"$work/timeout.conf"
+	printf '%s\n' 'mkdir /etc/systemd/system-generators' 'symlink /etc/systemd/system-generators/systemd-getty-generator /dev/null' \
+		'mkdir /etc/systemd/system/dev-hvc0.device.d' | debugfs -w -f - "$guest" >/dev/null 2>&1
+	put "$guest" "$work/timeout.conf" /etc/systemd/system/dev-hvc0.device.d/timeout.conf 644
+	without_its_getty getty-systemd "$guest"
+	check "getty-systemd: hvc0 is waited for without the rule" grep -q 'Timed out waiting for device .*hvc0' "$work/getty-systemd.log"
+	rm -f "$guest"
+}
+
 # Until 220 udev had a generator that gave a card which no rule knows the next free name. Debian 11's has it no longer: a short one with the
 # same effect stands in for it.
 boot_persistent_net() {
