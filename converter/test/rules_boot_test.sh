@@ -185,6 +185,8 @@ without_its_getty() {
 	rm -f "$image"
 }
 
+boot_getty_inittab() { without_its_getty getty-inittab "$(sample bullseye-sysvinit-i386)"; }
+
 # systemd gives the kernel's console a getty by itself, unless that generator is masked, as by an administrator who chooses the
 # terminals. It also waits for hvc0: 90 s by itself, which 10 s show as well.
 boot_getty_systemd() {
