@@ -191,13 +191,14 @@ static struct {
 	size_t every;     /* of the places */
 } points;
 
-static bool is_new_place(void)
+/* Inlined, as what calls note_call: then note_call and the wrapper stand first, and in front of them ASan's backtrace(). */
+static __attribute__((always_inline)) inline bool is_new_place(void)
 {
 	uint64_t place = 14695981039346656037u; /* FNV-1a */
-	void *caller[CALLERS + 2]; /* this function's and what it was called from stand first */
-	int n = backtrace(caller, CALLERS + 2);
+	void *caller[CALLERS + 3];
+	int first = ALLOCFAULT_HAS_ALL ? 2 : 3, n = backtrace(caller, CALLERS + first);
 
-	for (int i = 2; i < n; i++)
+	for (int i = first; i < n; i++)
 		place = (place ^ (uintptr_t)caller[i]) * 1099511628211u;
 	for (size_t i = 0; i < points.places; i++)
 		if (points.place[i] == place)

@@ -49,7 +49,7 @@ static void allocfault_set(enum allocfault_who who, long at)
 }
 
 /* Is the call to fail? */
-static bool allocfault_hit(enum allocfault_who who)
+static inline __attribute__((always_inline)) bool allocfault_hit(enum allocfault_who who)
 {
 	if (allocfault.who != who)
 		return false;
