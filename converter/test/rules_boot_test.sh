@@ -2,7 +2,7 @@
 # Rules whose need shows only in a boot: the same guest converted with --skip RULE fails in the way that the rule is there
 # for, and converted with the rule does not.
 #
-# rules_boot_test.sh [--all | RULE...]: without arguments only the rules in `quick`, which take less than a minute each.
+# rules_boot_test.sh [--all | RULE...]: without arguments only the rules in `quick`, which together take one to two minutes.
 # A rule is a function boot_RULE (with '_' for '-') below.
 set -euo pipefail
 # shellcheck source=support.sh
