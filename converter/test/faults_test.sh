@@ -193,18 +193,20 @@ equal "the image is what it was" "$sum" "$(sum "$image")"
 block() { debugfs -R "blocks $2" "$1" 2>/dev/null | awk 'NF && !n++ { print $1 }'; }
 release=$(debugfs -R 'ls -p /lib/modules' "$donor?offset=1048576" 2>/dev/null | awk -F / '$6 ~ /^[0-9]/ { print $6 }')
 module=/lib/modules/$release/kernel/drivers/net/ethernet/amazon/ena/ena.ko
+# bad_sector WHOSE IMAGE OFFSET FILE: reading the first block of a file fails
+bad_sector() {
+	local bad where=$2
+	[ "$3" = 0 ] || where="$2?offset=$3"
+	bad=$(block "$where" "$4")
+	equal "bad sector in the $1's $4: exit status" 1 \
+		"$(status BAD_FILE="$2" BAD_OFF=$(($3 + bad * 4096)) BAD_LEN=512 "${to_file[@]}")"
+	says "bad sector in the $1's $4" "$4.*[Ii]nput/output error"
+	empty "bad sector in the $1's $4" "$out"
+}
 for file in "$module" "/boot/vmlinuz-$release" "/boot/initrd.img-$release"; do
-	bad=$(block "$donor?offset=1048576" "$file")
-	equal "bad sector in the donor's $file: exit status" 1 \
-		"$(status BAD_FILE="$donor" BAD_OFF=$((1048576 + bad * 4096)) BAD_LEN=512 "${to_file[@]}")"
-	says "bad sector in the donor's $file" "$file.*[Ii]nput/output error"
-	empty "bad sector in the donor's $file" "$out"
+	bad_sector donor "$donor" 1048576 "$file"
 done
 for file in /etc/fstab /etc/inittab; do
-	bad=$(block "$guest" "$file")
-	equal "bad sector in the guest's $file: exit status" 1 \
-		"$(status BAD_FILE="$guest" BAD_OFF=$((bad * 4096)) BAD_LEN=512 "${to_file[@]}")"
-	says "bad sector in the guest's $file" "$file.*[Ii]nput/output error"
-	empty "bad sector in the guest's $file" "$out"
+	bad_sector guest "$guest" 0 "$file"
 done
 finish

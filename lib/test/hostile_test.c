@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/le.h"
+#include "base/sanitized.h"
 #include "disk/disk.h"
 #include "inspect/guest.h"
 #include "support/bootimage.h"
@@ -17,17 +18,6 @@
 #define NOW 1700000000
 #define CPU_SECONDS 60
 #define MEMORY_KIB (400u * 1024) /* an initramfs of the largest size that is read, and as much again */
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 static int setup(void **state)
 {

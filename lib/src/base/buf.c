@@ -101,6 +101,11 @@ char *buf_take(struct buf *b)
 	return text;
 }
 
+bool buf_contains(const struct buf *b, const char *text)
+{
+	return b->len && memmem(b->data, b->len, text, strlen(text));
+}
+
 bool text_ends_with(const char *text, const char *end)
 {
 	size_t n = strlen(text), m = strlen(end);

@@ -26,6 +26,9 @@ char *buf_reserve(struct buf *b, size_t len);
 /* The text, owned by the caller, b is empty after; NULL if an append failed. Never NULL otherwise ("" when empty). */
 char *buf_take(struct buf *b);
 
+/* Is the text somewhere in it? */
+bool buf_contains(const struct buf *b, const char *text);
+
 /* Does text end with `end`, and have something before it? */
 bool text_ends_with(const char *text, const char *end);
 

@@ -22,6 +22,18 @@ static inline uint64_t le64_get(const void *p)
 	return (uint64_t)le32_get(b) | (uint64_t)le32_get(b + 4) << 32;
 }
 
+static inline uint32_t be32_get(const void *p)
+{
+	const uint8_t *b = p;
+	return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+}
+
+static inline uint64_t be64_get(const void *p)
+{
+	const uint8_t *b = p;
+	return (uint64_t)be32_get(b) << 32 | be32_get(b + 4);
+}
+
 static inline void le16_put(void *p, uint16_t v)
 {
 	uint8_t *b = p;

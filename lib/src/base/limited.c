@@ -9,16 +9,9 @@
 #include <sys/wait.h>
 
 #include "base/cleanup.h"
+#include "base/sanitized.h"
 
 #define MEMORY (1024ul * 1024 * 1024)
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
 
 static void limit(int what, rlim_t value)
 {
@@ -40,9 +33,8 @@ static _Noreturn void child(int (*fn)(void *arg, int fd), void *arg, unsigned se
 		sigaction(sig, &dfl, NULL);
 	limit(RLIMIT_CORE, 0);
 	limit(RLIMIT_CPU, seconds);
-#ifndef SANITIZED /* its shadow memory alone is larger */
-	limit(RLIMIT_DATA, MEMORY);
-#endif
+	if (!SANITIZED) /* its shadow memory alone is larger */
+		limit(RLIMIT_DATA, MEMORY);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	_exit(fn(arg, fd));

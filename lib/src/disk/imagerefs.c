@@ -1,7 +1,6 @@
 #include "disk/imagerefs.h"
 
 #include <errno.h>
-#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -22,22 +21,6 @@
 #define VDI_MAGIC 0xbeda107fu
 #define VMDK_DESCRIPTOR_MAX (1u << 20)
 #define VMDK_TEXT "# Disk DescriptorFile"
-
-static uint32_t be32_at(const unsigned char *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return be32toh(v);
-}
-
-static uint64_t be64_at(const unsigned char *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return be64toh(v);
-}
 
 ssize_t pread_up_to(int fd, void *buf, size_t len, uint64_t off)
 {
@@ -71,7 +54,7 @@ const char *image_magic(const unsigned char *head, size_t len)
 	};
 
 	if (len >= 8 && !memcmp(head, "QFI\xfb", 4))
-		return be32_at(head + 4) == 1 ? "qcow" : "qcow2";
+		return be32_get(head + 4) == 1 ? "qcow" : "qcow2";
 	for (size_t i = 0; i < sizeof(magics) / sizeof(*magics); i++)
 		if (len >= magics[i].len && !memcmp(head, magics[i].magic, magics[i].len))
 			return magics[i].format;
@@ -140,17 +123,17 @@ static int qcow2_extensions(int fd, const char *name, uint64_t off, bool *raw_ba
 		uint32_t len;
 		int code = read_exact(fd, name, "qcow2", head, sizeof(head), off, err);
 
-		if (code || be32_at(head) == QCOW2_EXT_END)
+		if (code || be32_get(head) == QCOW2_EXT_END)
 			return code;
 		off += sizeof(head);
-		len = be32_at(head + 4);
-		if (be32_at(head) == QCOW2_EXT_BACKING_FORMAT && len == 3)
+		len = be32_get(head + 4);
+		if (be32_get(head) == QCOW2_EXT_BACKING_FORMAT && len == 3)
 			code = read_exact(fd, name, "qcow2", format, len, off, err);
-		else if (be32_at(head) == QCOW2_EXT_DATA_FILE)
+		else if (be32_get(head) == QCOW2_EXT_DATA_FILE)
 			code = add_data_file(fd, name, off, len, fixed, err);
 		if (code)
 			return code;
-		if (be32_at(head) == QCOW2_EXT_BACKING_FORMAT) /* of several the last counts */
+		if (be32_get(head) == QCOW2_EXT_BACKING_FORMAT) /* of several the last counts */
 			*raw_backing = !strcmp(format, "raw");
 		off += ((uint64_t)len + 7) & ~UINT64_C(7);
 	}
@@ -167,23 +150,23 @@ static int qcow_references(int fd, const char *name, const char *format, struct 
 
 	if (code)
 		return code;
-	version = be32_at(head + 4);
+	version = be32_get(head + 4);
 	if (version > 3 || !version)
 		return error_set(err, P2H_UNSUPPORTED, "%s: begins like a qcow2 image of the unknown version %u", name,
 				 version);
 	if (version == 3) {
 		code = read_exact(fd, name, format, head, sizeof(head), 0, err);
-		header_len = be32_at(head + 100);
+		header_len = be32_get(head + 100);
 		if (!code && (header_len < sizeof(head) || header_len > 1u << 21))
 			code = damaged(name, format, err);
 	}
 	if (!code && version > 1)
 		code = qcow2_extensions(fd, name, header_len, &raw_backing, fixed, err);
-	if (!code && version == 3 && be64_at(head + 72) & QCOW2_INCOMPATIBLE_DATA_FILE && !fixed->len)
+	if (!code && version == 3 && be64_get(head + 72) & QCOW2_INCOMPATIBLE_DATA_FILE && !fixed->len)
 		code = damaged(name, format, err);
-	if (code || !be64_at(head + 8))
+	if (code || !be64_get(head + 8))
 		return code;
-	return add_name(fd, name, format, be64_at(head + 8), be32_at(head + 16), raw_backing ? fixed : probe, err);
+	return add_name(fd, name, format, be64_get(head + 8), be32_get(head + 16), raw_backing ? fixed : probe, err);
 }
 
 static int qed_references(int fd, const char *name, struct strlist *probe, struct strlist *fixed,

@@ -1,4 +1,3 @@
-#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,22 +22,6 @@ struct qcow2 {
 	uint32_t cluster_bits, l1_entries, entry_size;
 	bool data_elsewhere;
 };
-
-static uint64_t be64_at(const unsigned char *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return be64toh(v);
-}
-
-static uint32_t be32_at(const unsigned char *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return be32toh(v);
-}
 
 static int damaged(const struct qcow2 *q, struct p2h_error *err)
 {
@@ -72,10 +55,10 @@ static int read_header(struct qcow2 *q, struct p2h_error *err)
 		return error_sys(err, (int)-n, "%s: read", q->name);
 	if (n < 72 || memcmp(head, "QFI\xfb", 4))
 		return error_set(err, P2H_CORRUPT, "%s: is not a qcow2 image", q->name);
-	features = be32_at(head + 4) >= 3 ? be64_at(head + 72) : 0;
-	q->cluster_bits = be32_at(head + 20);
-	q->l1_entries = be32_at(head + 36);
-	q->l1_off = be64_at(head + 40);
+	features = be32_get(head + 4) >= 3 ? be64_get(head + 72) : 0;
+	q->cluster_bits = be32_get(head + 20);
+	q->l1_entries = be32_get(head + 36);
+	q->l1_off = be64_get(head + 40);
 	if (q->cluster_bits < 9 || q->cluster_bits > 21 || q->l1_entries > L1_BYTES_MAX / 8)
 		return damaged(q, err);
 	q->cluster = UINT64_C(1) << q->cluster_bits;
@@ -89,7 +72,7 @@ static int check_l2(const struct qcow2 *q, const unsigned char *table, struct p2
 	uint64_t compressed_mask = (UINT64_C(1) << (62 - (q->cluster_bits - 8))) - 1;
 
 	for (size_t at = 0; at < q->cluster; at += q->entry_size) {
-		uint64_t entry = be64_at(table + at);
+		uint64_t entry = be64_get(table + at);
 		uint64_t off = entry & COMPRESSED ? entry & compressed_mask : entry & OFFSET_MASK;
 
 		if (off >= q->file_size)
@@ -113,7 +96,7 @@ int qcow2_check_whole(int fd, const char *name, uint64_t file_size, struct p2h_e
 		return error_nomem(err);
 	code = read_table(&q, l1, (size_t)q.l1_entries * 8, q.l1_off, err);
 	for (uint32_t i = 0; !code && i < q.l1_entries; i++) {
-		uint64_t off = be64_at(l1 + (size_t)i * 8) & OFFSET_MASK;
+		uint64_t off = be64_get(l1 + (size_t)i * 8) & OFFSET_MASK;
 
 		if (!off)
 			continue;

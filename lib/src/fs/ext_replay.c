@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/le.h"
 #include "fs/ext_scratch.h"
 
 #define JBD_MAGIC 0xc03b3998u
@@ -19,11 +20,6 @@
 #define JBD_CSUM_V3 0x10u
 #define TAG_SAME_UUID 2u
 #define TAG_LAST 8u
-
-static uint32_t be32_get(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
 
 struct walk {
 	struct ext *e;

@@ -150,6 +150,8 @@ void facts_done(struct facts *f);
 
 const struct facts_file *facts_file(const struct facts *f, const char *path); /* NULL if absent */
 const char *init_name(enum init_kind kind);
+/* Is a kernel release ("5.10.0-8-amd64") older than that version? false where it does not begin with one. */
+bool release_before(const char *release, unsigned major, unsigned minor);
 /* CONFIG_name of the chosen kernel: as kconfig_get, '?' when its configuration is not known. */
 char donor_config(const struct facts_donor *d, const char *name);
 /* Does it say "# CONFIG_name is not set"? An option that a kernel does not know, or no longer, is not mentioned at all. */

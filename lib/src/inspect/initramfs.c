@@ -193,13 +193,6 @@ static int add_missing(struct completing *c, struct p2h_error *err)
 
 /* --- whether anything can be appended ---------------------------------------------------------------------------------------- */
 
-static bool older_than(const char *release, unsigned major, unsigned minor)
-{
-	unsigned a = 0, b = 0;
-
-	return sscanf(release, "%u.%u", &a, &b) == 2 && (a < major || (a == major && b < minor));
-}
-
 /*
  * The kernel unpacks archives one after the other, each packed in its own way, with NUL bytes between (Documentation/driver-api/early-userspace/
  * buffer-format.rst). Two formats do not say where they end: lz4's old frame, which takes what follows for its next block unless it is NUL and the kernel
@@ -209,7 +202,7 @@ static const char *why_sealed(struct facts *f, const struct initramfs *holds)
 {
 	if (!strcmp(holds->last_packing, "lzma"))
 		return "it is packed with lzma, behind which the kernel does not look for a further archive reliably";
-	if (!strcmp(holds->last_packing, "lz4") && older_than(f->donor.chosen.release, 5, 14))
+	if (!strcmp(holds->last_packing, "lz4") && release_before(f->donor.chosen.release, 5, 14))
 		return "it is packed with lz4, behind which kernels before 5.14 cannot read a further archive";
 	if (holds->length > INITRAMFS_FILE_MAX - MAX_MODULES - 2 * KERNEL_INDEX_MAX)
 		return "it is too large for anything more";

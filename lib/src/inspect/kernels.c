@@ -144,3 +144,10 @@ int read_kernels(struct fs *fs, struct arena *a, struct facts_kernels *ret, stru
 		qsort(ret->item, ret->len, sizeof(*ret->item), newest_first);
 	return rc;
 }
+
+bool release_before(const char *release, unsigned major, unsigned minor)
+{
+	unsigned a, b;
+
+	return sscanf(release, "%u.%u", &a, &b) == 2 && (a != major ? a < major : b < minor);
+}

@@ -13,11 +13,6 @@ static const char *const library_dir[] = {
 	"/lib64", "/usr/lib64", "/lib", "/usr/lib",
 };
 
-static bool contains(const struct buf *data, const char *text)
-{
-	return data->len && memmem(data->data, data->len, text, strlen(text));
-}
-
 /*
  * kmod says in its binary what it was built with: "+ZSTD +XZ -ZLIB +LIBCRYPTO"; one that does not name ZSTD does not know it. A library has no
  * such line, but the names of the libraries that it is linked with, or loads by itself (kmod from version 33).
@@ -28,11 +23,11 @@ static bool built_with(const struct buf *data, const char *feature, const char *
 
 	snprintf(yes, sizeof(yes), "+%s", feature);
 	snprintf(no, sizeof(no), "-%s", feature);
-	if (contains(data, yes))
+	if (buf_contains(data, yes))
 		return true;
-	if (contains(data, no) || contains(data, "+XZ") || contains(data, "-XZ"))
+	if (buf_contains(data, no) || buf_contains(data, "+XZ") || buf_contains(data, "-XZ"))
 		return false;
-	return contains(data, library);
+	return buf_contains(data, library);
 }
 
 static void read_kmod(struct facts_modprobe *m, const struct buf *data)
@@ -45,8 +40,8 @@ static void read_kmod(struct facts_modprobe *m, const struct buf *data)
 /* busybox (archival/libarchive/open_transformer.c) complains in these words, which depend on what it was built with. */
 static void read_busybox(struct facts_modprobe *m, const struct buf *data)
 {
-	m->gz = contains(data, "no gzip");
-	m->xz = contains(data, "/xz magic");
+	m->gz = buf_contains(data, "no gzip");
+	m->xz = buf_contains(data, "/xz magic");
 	m->zst = false;
 }
 
@@ -57,8 +52,8 @@ static void read_busybox(struct facts_modprobe *m, const struct buf *data)
 static void read_module_init_tools(struct facts_modprobe *m, const struct buf *data)
 {
 	m->xz = m->zst = false;
-	m->gz = contains(data, "libz.so") || contains(data, "incorrect header check");
-	m->absolute_paths = !contains(data, "modules.dep.bin");
+	m->gz = buf_contains(data, "libz.so") || buf_contains(data, "incorrect header check");
+	m->absolute_paths = !buf_contains(data, "modules.dep.bin");
 }
 
 static int read_library(struct fs *fs, struct arena *a, struct facts_modprobe *m, struct p2h_error *err)
@@ -102,13 +97,13 @@ int read_modprobe(struct fs *fs, struct arena *a, struct facts_modprobe *ret, st
 	ret->kind = MODPROBE_UNKNOWN;
 	if (rc || data.len < SELFMAG || memcmp(data.data, ELFMAG, SELFMAG))
 		return 0; /* a script around the real one, or something else that cannot be judged */
-	if (contains(&data, "BusyBox v")) {
+	if (buf_contains(&data, "BusyBox v")) {
 		ret->kind = MODPROBE_BUSYBOX;
 		read_busybox(ret, &data);
-	} else if (contains(&data, "module-init-tools")) {
+	} else if (buf_contains(&data, "module-init-tools")) {
 		ret->kind = MODPROBE_MODULE_INIT_TOOLS;
 		read_module_init_tools(ret, &data);
-	} else if (contains(&data, "kmod")) {
+	} else if (buf_contains(&data, "kmod")) {
 		ret->kind = MODPROBE_KMOD;
 		read_kmod(ret, &data);
 		return read_library(fs, a, ret, err);

@@ -110,18 +110,13 @@ static unsigned systemd_in_program(const struct buf *program)
 	return version;
 }
 
-static bool contains(const struct buf *data, const char *text)
-{
-	return data->len && memmem(data->data, data->len, text, strlen(text));
-}
-
 /* The option is compiled into mount, libmount or busybox as a string. */
 static bool program_knows(struct fs *fs, const char *const *path, const char *word)
 {
 	for (; *path; path++) {
 		CLEANUP(buf_done) struct buf data = {0};
 
-		if (!fs_read(fs, *path, MAX_PROGRAM, &data, NULL) && contains(&data, word))
+		if (!fs_read(fs, *path, MAX_PROGRAM, &data, NULL) && buf_contains(&data, word))
 			return true;
 	}
 	return false;
@@ -131,9 +126,9 @@ static enum init_kind kind_of_init(struct fs *fs, const char *path, const struct
 {
 	if (strstr(path, "systemd"))
 		return INIT_SYSTEMD;
-	if (strstr(path, "busybox") || contains(program, "BusyBox v"))
+	if (strstr(path, "busybox") || buf_contains(program, "BusyBox v"))
 		return INIT_BUSYBOX;
-	if (contains(program, "upstart") || contains(program, "Upstart"))
+	if (buf_contains(program, "upstart") || buf_contains(program, "Upstart"))
 		return INIT_UPSTART;
 	return fs_exists(fs, "/etc/inittab") ? INIT_SYSVINIT : INIT_UNKNOWN;
 }

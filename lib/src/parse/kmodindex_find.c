@@ -12,11 +12,6 @@
 #define HAS_CHILDREN 0x20000000u
 #define PLACE 0x0fffffffu
 
-static uint32_t get_be32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
 /* Does the key go on with the node's own characters? *at and *key move behind them. */
 static bool follow_prefix(const uint8_t *data, size_t len, size_t *at, const char **key)
 {
@@ -37,9 +32,9 @@ const char *kmodindex_find(const void *bytes, size_t len, const char *key)
 	const uint8_t *data = bytes;
 	uint32_t node;
 
-	if (len < HEADER || get_be32(data) != MAGIC || get_be32(data + 4) >> 16 != VERSION_MAJOR)
+	if (len < HEADER || be32_get(data) != MAGIC || be32_get(data + 4) >> 16 != VERSION_MAJOR)
 		return NULL;
-	for (node = get_be32(data + ROOT_AT); node & PLACE;) {
+	for (node = be32_get(data + ROOT_AT); node & PLACE;) {
 		size_t at = node & PLACE;
 		uint32_t next = 0;
 
@@ -55,11 +50,11 @@ const char *kmodindex_find(const void *bytes, size_t len, const char *key)
 			if (last < first || !range_ok(at + 2, 4 * (last - first + 1), len))
 				return NULL;
 			if (*key && c >= first && c <= last)
-				next = get_be32(data + at + 2 + 4 * (c - first));
+				next = be32_get(data + at + 2 + 4 * (c - first));
 			at += 2 + 4 * (last - first + 1);
 		}
 		if (!*key)
-			return node & HAS_VALUES && range_ok(at, 9, len) && get_be32(data + at) && memchr(data + at + 8, '\0', len - at - 8)
+			return node & HAS_VALUES && range_ok(at, 9, len) && be32_get(data + at) && memchr(data + at + 8, '\0', len - at - 8)
 				       ? (const char *)data + at + 8
 				       : NULL;
 		node = next;

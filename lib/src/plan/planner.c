@@ -213,10 +213,7 @@ bool has_target(const struct planner *p, unsigned target)
 
 bool kernel_before(const struct planner *p, unsigned major, unsigned minor)
 {
-	unsigned have_major, have_minor;
-
-	return sscanf(p->plan->kernel, "%u.%u", &have_major, &have_minor) == 2 &&
-	       (have_major != major ? have_major < major : have_minor < minor);
+	return release_before(p->plan->kernel, major, minor);
 }
 
 static bool is_word_byte(char c)

@@ -17,17 +17,9 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/sanitized.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define ALLOCFAULT_HAS_ALL 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ALLOCFAULT_HAS_ALL 0
-#endif
-#endif
-#ifndef ALLOCFAULT_HAS_ALL
-#define ALLOCFAULT_HAS_ALL 1
-#endif
+#define ALLOCFAULT_HAS_ALL !SANITIZED
 
 enum allocfault_who {
 	ALLOCFAULT_NONE,
