@@ -89,6 +89,26 @@ write_payload() {
 	setfattr -n user.origin -v '"pv guest"' "$srv/with-acl"
 }
 
+# systemd's own DHCP client on eth0, and a boot that waits for it
+write_networkd() {
+	local network=$1/etc/systemd/network system=$1/etc/systemd/system
+	mkdir -p "$network" "$system/multi-user.target.wants" "$system/network-online.target.wants"
+	printf '[Match]\nName=eth0\n\n[Network]\nDHCP=ipv4\n' > "$network/20-eth0.network"
+	ln -sf /lib/systemd/system/systemd-networkd.service "$system/multi-user.target.wants/systemd-networkd.service"
+	ln -sf /lib/systemd/system/systemd-networkd-wait-online.service \
+		"$system/network-online.target.wants/systemd-networkd-wait-online.service"
+}
+
+# A login on the Xen console, as a PV guest had it
+enable_hvc0() {
+	ln -s /lib/systemd/system/serial-getty@.service "$1/etc/systemd/system/getty.target.wants/serial-getty@hvc0.service"
+}
+
+set_host_name() {
+	printf '%s\n' "$2" > "$1/etc/hostname"
+	printf '127.0.0.1\tlocalhost\n127.0.1.1\t%s\n' "$2" > "$1/etc/hosts"
+}
+
 install_report() {
 	install -m 755 "$common/p2h-report" "$1/usr/local/sbin/p2h-report"
 }
