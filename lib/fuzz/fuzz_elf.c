@@ -28,11 +28,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	layout(data, size);
 	if (elf_parse(data, size, &e, &err)) {
-		if (e.interp || e.soname || e.needed.len)
+		if (e.interp || e.soname || e.runpath || e.needed.len)
 			abort();
 		return 0;
 	}
-	if ((e.bits != 32 && e.bits != 64) || !e.interp || !e.soname || strlen(e.interp) > size || strlen(e.soname) > size)
+	if ((e.bits != 32 && e.bits != 64) || !e.interp || !e.soname || !e.runpath || strlen(e.interp) > size ||
+	    strlen(e.soname) > size || strlen(e.runpath) > size)
 		abort();
 	return 0;
 }

@@ -25,8 +25,8 @@ struct file64 {
 		char tag_name[4];
 		uint32_t tag_desc[4];
 	} notes;
-	Elf64_Dyn dynamic[6];
-	char strings[48];
+	Elf64_Dyn dynamic[7];
+	char strings[64];
 };
 
 struct file32 {
@@ -38,7 +38,7 @@ struct file32 {
 
 static void make64(struct file64 *f)
 {
-	static const char strings[] = "\0libc.so.6\0libm.so.6\0libown.so.1";
+	static const char strings[] = "\0libc.so.6\0libm.so.6\0libown.so.1\0$ORIGIN/own:/opt/lib";
 
 	memset(f, 0, sizeof(*f));
 	memcpy(f->header.e_ident, "\x7f" "ELF\2\1\1", 7);
@@ -64,6 +64,7 @@ static void make64(struct file64 *f)
 	f->dynamic[2] = (Elf64_Dyn){DT_SONAME, {21}};
 	f->dynamic[3] = (Elf64_Dyn){DT_STRTAB, {BASE + offsetof(struct file64, strings)}};
 	f->dynamic[4] = (Elf64_Dyn){DT_STRSZ, {sizeof(strings)}};
+	f->dynamic[5] = (Elf64_Dyn){DT_RUNPATH, {33}};
 	memcpy(f->strings, strings, sizeof(strings));
 }
 
@@ -83,6 +84,7 @@ static void handmade_64bit(void **state)
 	assert_string_equal(e.needed.item[0], "libc.so.6");
 	assert_string_equal(e.needed.item[1], "libm.so.6");
 	assert_string_equal(e.soname, "libown.so.1");
+	assert_string_equal(e.runpath, "$ORIGIN/own:/opt/lib");
 	assert_true(e.has_abi_tag);
 	assert_int_equal(e.abi_min[0], 2);
 	assert_int_equal(e.abi_min[1], 6);
@@ -114,7 +116,30 @@ static void handmade_32bit(void **state)
 	assert_string_equal(e.needed.item[0], "libc.so.6");
 	assert_string_equal(e.interp, "");
 	assert_string_equal(e.soname, "");
+	assert_string_equal(e.runpath, "");
 	assert_false(e.has_abi_tag);
+}
+
+/* The loader heeds DT_RPATH only where there is no DT_RUNPATH, whichever comes first. */
+static void old_and_new_path(void **state)
+{
+	static const int64_t rows[][2] = {{DT_RUNPATH, DT_RPATH}, {DT_RPATH, DT_RUNPATH}};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		CLEANUP(elf_done) struct elf_facts e = {0};
+		struct file64 f;
+
+		make64(&f);
+		f.dynamic[1] = (Elf64_Dyn){rows[i][0], {rows[i][0] == DT_RUNPATH ? 33 : 11}};
+		f.dynamic[5] = (Elf64_Dyn){rows[i][1], {rows[i][1] == DT_RUNPATH ? 33 : 11}};
+		assert_int_equal(elf_parse(&f, sizeof(f), &e, NULL), 0);
+		assert_string_equal(e.runpath, "$ORIGIN/own:/opt/lib");
+		elf_done(&e);
+		f.dynamic[i ? 5 : 1].d_tag = DT_DEBUG;
+		assert_int_equal(elf_parse(&f, sizeof(f), &e, NULL), 0);
+		assert_string_equal(e.runpath, "libm.so.6");
+	}
 }
 
 /* One broken thing each. */
@@ -131,6 +156,7 @@ static void strings_outside(struct file64 *f) { f->dynamic[3].d_un.d_ptr = 8; }
 static void strings_missing(struct file64 *f) { f->dynamic[3].d_tag = DT_DEBUG; }
 static void name_outside(struct file64 *f) { f->dynamic[0].d_un.d_val = UINT64_MAX - 3; }
 static void name_open(struct file64 *f) { f->dynamic[4].d_un.d_val = 5; }
+static void path_outside(struct file64 *f) { f->dynamic[5].d_un.d_val = 1 << 20; }
 static void segment_outside(struct file64 *f) { f->segment[1].p_offset = UINT64_MAX - 100; }
 
 static void broken(void **state)
@@ -143,7 +169,7 @@ static void broken(void **state)
 	    {headers_outside, P2H_CORRUPT}, {headers_small, P2H_CORRUPT},  {headers_many, P2H_CORRUPT},
 	    {interp_outside, P2H_CORRUPT},  {interp_open, P2H_CORRUPT},	   {dynamic_outside, P2H_CORRUPT},
 	    {strings_outside, P2H_CORRUPT}, {strings_missing, P2H_CORRUPT}, {name_outside, P2H_CORRUPT},
-	    {name_open, P2H_CORRUPT},	     {segment_outside, P2H_CORRUPT},
+	    {name_open, P2H_CORRUPT},	     {segment_outside, P2H_CORRUPT}, {path_outside, P2H_CORRUPT},
 	};
 
 	(void)state;
@@ -268,7 +294,8 @@ static void layout_of_code(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(handmade_64bit), cmocka_unit_test(handmade_32bit),  cmocka_unit_test(broken),
+	    cmocka_unit_test(handmade_64bit), cmocka_unit_test(handmade_32bit),
+	    cmocka_unit_test(old_and_new_path),  cmocka_unit_test(broken),
 	    cmocka_unit_test(cut_anywhere),	  cmocka_unit_test(notes_of_others), cmocka_unit_test(this_machine),
 	    cmocka_unit_test(layout_of_this_machine), cmocka_unit_test(layout_of_code),
 	};

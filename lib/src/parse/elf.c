@@ -29,8 +29,8 @@ struct segment {
 
 /* The dynamic section's answers, before the string table is found. */
 struct dynamic {
-	uint64_t strings, strings_size, soname;
-	bool has_strings, has_soname;
+	uint64_t strings, strings_size, soname, runpath;
+	bool has_strings, has_soname, has_runpath, has_rpath;
 	size_t needed;
 	uint64_t *name; /* offsets of DT_NEEDED names in the string table */
 };
@@ -39,6 +39,7 @@ void elf_done(struct elf_facts *e)
 {
 	free(e->interp);
 	free(e->soname);
+	free(e->runpath);
 	strlist_done(&e->needed);
 	*e = (struct elf_facts){0};
 }
@@ -163,6 +164,12 @@ static int read_dynamic(const struct elf_file *f, const struct segment *s, struc
 		} else if (tag == DT_SONAME) {
 			d->soname = value;
 			d->has_soname = true;
+		} else if (tag == DT_RUNPATH) {
+			d->runpath = value;
+			d->has_runpath = true;
+		} else if (tag == DT_RPATH) {
+			d->runpath = d->has_runpath ? d->runpath : value;
+			d->has_rpath = true;
 		} else if (tag == DT_NEEDED) {
 			if (d->needed == MAX_NEEDED)
 				return error_set(err, P2H_UNSUPPORTED, "ELF file needs more than %u libraries", MAX_NEEDED);
@@ -172,13 +179,22 @@ static int read_dynamic(const struct elf_file *f, const struct segment *s, struc
 	return 0;
 }
 
+/* One of the strings that the dynamic section names; the one that was there before goes. */
+static int read_name(const struct elf_file *f, uint64_t at, uint64_t off, uint64_t end, const char *what, char **ret,
+		     struct p2h_error *err)
+{
+	free(*ret);
+	*ret = NULL;
+	return copy_string(f, at < end - off ? off + at : end, end, what, ret, err);
+}
+
 static int read_names(const struct elf_file *f, const struct segment *s, struct elf_facts *e, struct p2h_error *err)
 {
 	CLEANUP(dynamic_done) struct dynamic d = {0};
 	uint64_t off, end;
 	int code = read_dynamic(f, s, &d, err);
 
-	if (code || (!d.needed && !d.has_soname))
+	if (code || (!d.needed && !d.has_soname && !d.has_runpath && !d.has_rpath))
 		return code;
 	if (!d.has_strings || !address_to_offset(f, d.strings, &off, &end))
 		return error_set(err, P2H_CORRUPT, "ELF dynamic string table is outside the file");
@@ -187,17 +203,16 @@ static int read_names(const struct elf_file *f, const struct segment *s, struct 
 	for (size_t i = 0; i < d.needed && !code; i++) {
 		CLEANUP_FREE char *name = NULL;
 
-		code = copy_string(f, d.name[i] < end - off ? off + d.name[i] : end, end, "name of a needed library", &name, err);
+		code = read_name(f, d.name[i], off, end, "name of a needed library", &name, err);
 		if (!code)
 			strlist_add(&e->needed, name);
 		if (e->needed.failed)
 			return error_nomem(err);
 	}
-	if (!code && d.has_soname) {
-		free(e->soname);
-		e->soname = NULL;
-		code = copy_string(f, d.soname < end - off ? off + d.soname : end, end, "soname", &e->soname, err);
-	}
+	if (!code && d.has_soname)
+		code = read_name(f, d.soname, off, end, "soname", &e->soname, err);
+	if (!code && (d.has_runpath || d.has_rpath))
+		code = read_name(f, d.runpath, off, end, "path to libraries", &e->runpath, err);
 	return code;
 }
 
@@ -259,7 +274,9 @@ int elf_parse(const void *data, size_t len, struct elf_facts *ret, struct p2h_er
 		e.interp = strdup("");
 	if (!e.soname)
 		e.soname = strdup("");
-	if (!e.interp || !e.soname)
+	if (!e.runpath)
+		e.runpath = strdup("");
+	if (!e.interp || !e.soname || !e.runpath)
 		return error_nomem(err);
 	*ret = e;
 	e = (struct elf_facts){0};

@@ -12,6 +12,7 @@ struct elf_facts {
 	char *interp;            /* PT_INTERP, "" when static */
 	struct strlist needed;   /* DT_NEEDED */
 	char *soname;            /* "" if none */
+	char *runpath;           /* where the loader looks for the needed ones first: DT_RUNPATH, else DT_RPATH; "" if neither */
 	bool has_abi_tag;        /* .note.ABI-tag (NT_GNU_ABI_TAG) for Linux */
 	unsigned abi_min[3];     /* earliest kernel */
 };

@@ -181,6 +181,33 @@ char *library_find(struct verify *v, const char *soname, unsigned bits, struct e
 
 /* ---- init ---- */
 
+/* A library that init needs: where init itself says (ld.so(8), DT_RUNPATH and $ORIGIN), then as for any program. */
+static char *library_of_init(struct verify *v, const char *soname)
+{
+	const struct elf_facts *elf = &v->init.elf;
+	const int here = (int)(strrchr(v->init.real, '/') - v->init.real);
+	CLEANUP(strlist_done) struct strlist dirs = {0};
+
+	strlist_split(&dirs, elf->runpath, ":");
+	for (size_t i = 0; i < dirs.len && i < LD_CONF_LIMIT && !strchr(soname, '/'); i++) {
+		const char *dir = dirs.item[i];
+		const size_t origin = !strncmp(dir, "$ORIGIN", 7) ? 7 : !strncmp(dir, "${ORIGIN}", 9) ? 9 : 0;
+		CLEANUP_FREE char *path = NULL;
+		char *found;
+
+		if (asprintf(&path, "%.*s%s", origin ? here : 0, v->init.real, dir + origin) < 0) {
+			path = NULL;
+			v->nomem = true;
+			break;
+		}
+		found = library_in(v, path, soname, elf->bits, NULL);
+		if (found)
+			return found;
+	}
+	v->nomem |= dirs.failed;
+	return library_find(v, soname, elf->bits, NULL);
+}
+
 static void judge_interpreter(struct judgement *j)
 {
 	struct verify *v = j->v;
@@ -200,7 +227,7 @@ static void judge_interpreter(struct judgement *j)
 		judge(j, VERIFY_FAIL, "%s is a %u-bit program, its loader %s is of %u bits", v->init.real, elf->bits, elf->interp,
 		      loader.bits);
 	for (size_t i = 0; i < elf->needed.len && i < NEEDED_LIMIT; i++) {
-		CLEANUP_FREE char *path = library_find(v, elf->needed.item[i], elf->bits, NULL);
+		CLEANUP_FREE char *path = library_of_init(v, elf->needed.item[i]);
 
 		if (!path)
 			judge(j, VERIFY_WARN, "%s needs %s, which is in no usual directory", v->init.real, elf->needed.item[i]);
