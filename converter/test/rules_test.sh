@@ -10,6 +10,8 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/support.sh"
 # shellcheck source=converter/test/small.sh
 . "$(dirname "${BASH_SOURCE[0]}")/small.sh"
+# shellcheck source=converter/test/plans.sh
+. "$(dirname "${BASH_SOURCE[0]}")/plans.sh"
 need cc cpio mke2fs jq sfdisk mkswap debugfs xz zstd
 
 here=$PV2HVM_SOURCE_DIR/converter/test
@@ -31,21 +33,6 @@ fi
 small_tree "$work/guest"
 small_guest "$work/guest.small"
 small_donor "$work/donor"
-
-# What stands in a report's plan, as text; $rule: of this rule only, "" for all
-# shellcheck disable=SC2016
-jq_plan='
-select(.plan) | # a converted guest has none: there is nothing to do
-def ours: $rule == "" or .rule == $rule;
-((.findings // [])[] | select(ours) | "\(if .blocks then "refused" else "finding" end) \(.rule) (\(.severity)): \(.evidence)\n  \(.text)\n  \(.advice)"),
-(.plan | select(.) |
-(if $rule == "" then "kernel: \(.kernel)", "command line: \(.cmdline)", "kept: \(.kept | join(" "))", "dropped: \(.dropped | join(" "))" else
-	(.parameters[] | select(ours) | "parameter: \(.word)"),
-	(if $rule == "param-pv" or $rule == "user-cmdline" then "dropped: \(.dropped | join(" "))" |
-		select(. != "dropped: root=/dev/xvda1 ro" and . != "dropped: ") else empty end) end),
-(.actions[] | select(ours) | "\(.kind) \(.path): \(.reason)\(if .place then ", in \(.place)" else "" end) (\(.rule))",
-	(.members[]? | "  \(.path), \(.bytes) bytes: \(.why)"),
-	(if .target then "link to: \(.target)" else empty end), (.diff // empty)))'
 
 # plan CASE RULE DIRECTORY: makes guest and donor in the directory, and the plan as text in DIRECTORY/plan. A distribution
 # is converted, too: a second conversion has to find nothing to do.
@@ -77,8 +64,7 @@ plan() (
 	status=0
 	"$PV2HVM" convert -n guest.raw --donor donor --report plan.json "${options[@]}" >plan.txt 2>plan.err || status=$?
 	[ "$status" = 0 ] || [ "$status" = 3 ] || { cat plan.err; exit 1; }
-	jq -r --arg rule "$rule" "$jq_plan" plan.json |
-		sed -E -e 's/GRUB 2\.[^ ]* for BIOS/GRUB for BIOS/' -e 's/[0-9]+\/[0-9]+ (files|blocks)/N \1/g' >plan
+	plan_text plan.json "$rule" >plan
 	[ -z "$rule" ] && [ "$status" = 0 ] || return 0
 	"$PV2HVM" convert guest.raw --donor donor --in-place "${options[@]}" >converted.out
 	"$PV2HVM" convert -n guest.raw --donor donor --report again.json "${options[@]}" >again.txt
@@ -112,8 +98,7 @@ for case in "${cases[@]}"; do
 	quiet*)
 		equal "$name: the rule leaves it alone" '' "$(cat "$dir/plan")" ;;
 	*)
-		[ "$accept" = no ] || cp "$dir/plan" "$case/expect"
-		check "$name" diff -u "$case/expect" "$dir/plan"
+		expected "$name" "$case/expect" "$dir/plan"
 		[ -s "$case/expect" ] || failed "$name: nothing is expected: is it a quiet one?" ;;
 	esac
 	rm -rf "$dir"
