@@ -48,6 +48,17 @@ small_donor() {
 	small_initramfs "$tree.initramfs" "$tree/boot/initrd.img-$small_release"
 }
 
+# small_built_in TREE: the donor without an initramfs, and its kernel with all drivers of the targets and ext4 built in
+small_built_in() {
+	local modules=$1/lib/modules/$small_release
+	rm -r "$1"/boot/initrd.img-* "$modules/kernel"
+	sed 's/:.*//' "$modules/modules.dep" >>"$modules/modules.builtin"
+	: >"$modules/modules.dep"
+	sed -i 's/^CONFIG_EXT4_FS=m$/CONFIG_EXT4_FS=y/' "$1/boot/config-$small_release"
+	printf 'CONFIG_%s=y\n' XEN_BLKDEV_FRONTEND XEN_NETDEV_FRONTEND BLK_DEV_NVME ENA_ETHERNET VIRTIO_PCI VIRTIO_BLK VIRTIO_NET \
+		MSDOS_PARTITION EFI_PARTITION DEVTMPFS DEVTMPFS_MOUNT >>"$1/boot/config-$small_release"
+}
+
 # small_program FILE [TEXT...]: a static program that does nothing and has these texts in it; small_bits=32: for i386
 small_program() {
 	local file=$1 number=0 text

@@ -151,9 +151,17 @@ static void monolithic(struct fs *fs)
 	       "kernel/xen-blkfront.ko\nkernel/nvme.ko\nkernel/virtio_blk.ko\nkernel/virtio_pci.ko\nkernel/ext4.ko\n");
 }
 
+static void monolithic_no_table(struct fs *fs)
+{
+	monolithic(fs);
+	edit_replace(fs, MENU, "root=UUID=" BOOTIMAGE_UUID " ro", "root=PARTUUID=12345678-01 ro rootwait");
+	edit_append(fs, BOOTIMAGE_CONFIG, "# CONFIG_MSDOS_PARTITION is not set\n");
+}
+
 static void monolithic_partuuid(struct fs *fs)
 {
 	monolithic(fs);
+	edit_append(fs, BOOTIMAGE_CONFIG, "CONFIG_MSDOS_PARTITION=y\n");
 	edit_replace(fs, MENU, "root=UUID=" BOOTIMAGE_UUID " ro", "root=PARTUUID=12345678-01 ro rootwait");
 }
 
@@ -161,6 +169,7 @@ static void monolithic_bare(struct fs *fs)
 {
 	edit_replace(fs, MENU, "\tinitrd " BOOTIMAGE_INITRD "\n", "");
 	edit_replace(fs, MENU, "root=UUID=" BOOTIMAGE_UUID " ro", "root=PARTUUID=12345678-01 ro rootwait");
+	edit_append(fs, BOOTIMAGE_CONFIG, "CONFIG_MSDOS_PARTITION=y\n");
 }
 
 static void root_unknown(struct fs *fs)
@@ -387,6 +396,7 @@ static const struct verify_row rows[] = {
 	{"systemd in dracut waits for another root", initrd_waits_systemd, NULL, 0, VERIFY_FAIL, "initramfs", "UUID=00000000-1111", false},
 	{"initramfs of another kernel", initrd_other, NULL, 0, VERIFY_FAIL, "initramfs", "5.4.0-1", false},
 	{"no initramfs, root=UUID", monolithic, NULL, 0, VERIFY_FAIL, "initramfs", "root=UUID", false},
+	{"no initramfs, no partition tables", monolithic_no_table, NULL, 0, VERIFY_FAIL, "initramfs", "CONFIG_MSDOS_PARTITION", false},
 	{"no initramfs, no drivers", monolithic_bare, NULL, 0, VERIFY_FAIL, "initramfs-drivers", "xen_blkfront", false},
 	{"initramfs without xen_blkfront", initrd_no_xen, NULL, TARGET_XEN_HVM, VERIFY_FAIL, "initramfs-drivers", "xen_blkfront", false},
 	{"initramfs without nvme", initrd_no_nvme, NULL, TARGET_NITRO, VERIFY_FAIL, "initramfs-drivers", "nvme", false},

@@ -2,20 +2,54 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "inspect/drivers.h"
 #include "inspect/parts.h"
 #include "parse/textconf.h"
 
 #define MAX_CONFIG (4 * 1024 * 1024u)
 
+/* A kernel without initramfs: what it would need as modules for the target that needs least. NULL: nothing, for one target at least. */
+static const char *not_built_in(struct facts *f, struct fs *fs, const struct facts_kernel *k)
+{
+	CLEANUP(kernel_drivers_done) struct kernel_drivers drivers = {0};
+	CLEANUP(buf_done) struct buf names = {0};
+	CLEANUP(strlist_done) struct strlist least = {0};
+
+	if (kernel_drivers_load(fs, k->modules, k->config, &drivers, NULL))
+		return "what is built in cannot be read";
+	for (size_t t = 0; t < DRIVERS_TARGETS; t++) {
+		CLEANUP(strlist_done) struct strlist missing = {0};
+
+		if (drivers_missing(&drivers, NULL, t, f->root_type, &f->features, &missing, NULL))
+			break;
+		if (!missing.len)
+			return NULL;
+		if (least.len && least.len <= missing.len)
+			continue;
+		strlist_done(&least);
+		least = missing;
+		missing = (struct strlist){0};
+	}
+	for (size_t i = 0; i < least.len; i++)
+		buf_printf(&names, "%s%s", i ? ", " : "", least.item[i]);
+	f->arena.failed |= names.failed || !least.len;
+	return arena_printf(&f->arena, "%s %s not built in", names.failed || !names.len ? "" : names.data, least.len > 1 ? "are" : "is");
+}
+
 /* Can this kernel be taken? NULL: yes; else why not. */
-static const char *unfit(struct arena *a, struct fs *fs, const struct facts_kernel *k)
+static const char *unfit(struct facts *f, struct fs *fs, const struct facts_kernel *k)
 {
 	CLEANUP(buf_done) struct buf dep = {0};
+	struct arena *a = &f->arena;
 
 	if (!k->hvm)
 		return k->why_not;
-	if (!*k->initrd)
-		return "it has no initramfs in /boot";
+	if (!*k->initrd) {
+		const char *why = not_built_in(f, fs, k);
+
+		if (why)
+			return arena_printf(a, "it has no initramfs in /boot, and %s", why);
+	}
 	if (!*k->modules)
 		return arena_printf(a, "its modules are missing: no /lib/modules/%s", k->release);
 	buf_printf(&dep, "%s/modules.dep", k->modules);
@@ -37,7 +71,7 @@ static void choose(struct facts *f, struct fs *fs, const char *wanted)
 
 		if (wanted && strcmp(k->release, wanted))
 			continue;
-		no = unfit(&f->arena, fs, k);
+		no = unfit(f, fs, k);
 		if (!no) {
 			d->chosen = *k;
 			return;

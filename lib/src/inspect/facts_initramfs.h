@@ -15,12 +15,13 @@ struct facts_module {
 };
 
 struct facts_initramfs {
+	bool none;                 /* the kernel has none: all that it needs before the root is mounted has to be built in */
 	bool read;                 /* it was understood; else `error` */
 	const char *error;
 	const char *kind;          /* "initramfs-tools", "dracut", ... */
 	struct initramfs holds;
 	bool extended;             /* this is the guest's copy: the donor's bytes, and archives that an earlier conversion appended */
-	struct strlist missing[3]; /* drivers that neither initramfs nor kernel has: by target xen-hvm, nitro, kvm */
+	struct strlist missing[3]; /* drivers that neither initramfs nor kernel has: by target xen-hvm, nitro, kvm; filled for `none` too */
 	const char *sealed;        /* why nothing can be appended to it, NULL: it can */
 	const char *cannot[3];     /* by target: why what is missing cannot be added, NULL: it can */
 	const char *modules_dir;   /* in the archive: "usr/lib/modules/6.1.0" */

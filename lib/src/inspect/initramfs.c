@@ -307,6 +307,30 @@ static int complete(struct fs *fs, struct facts *f, const struct kernel_drivers 
 	return rc ? rc : f->arena.failed ? error_nomem(err) : 0;
 }
 
+static int find_missing(struct facts *f, const struct kernel_drivers *drivers, const struct initramfs *holds, bool *ret_lacks, struct p2h_error *err)
+{
+	struct facts_initramfs *i = &f->donor.initramfs;
+	int rc = 0;
+
+	*ret_lacks = false;
+	for (size_t t = 0; !rc && t < DRIVERS_TARGETS; t++) {
+		rc = drivers_missing(drivers, holds, t, f->root_type, &f->features, &i->missing[t], err);
+		*ret_lacks |= i->missing[t].len != 0;
+	}
+	return rc;
+}
+
+static int read_none(struct fs *modules, struct facts *f, struct p2h_error *err)
+{
+	CLEANUP(kernel_drivers_done) struct kernel_drivers drivers = {0};
+	int rc = kernel_drivers_load(modules, f->donor.chosen.modules, f->donor.chosen.config, &drivers, err);
+	bool lacks;
+
+	f->donor.initramfs.none = true;
+	f->donor.initramfs.error = "none";
+	return rc ? rc : find_missing(f, &drivers, NULL, &lacks, err);
+}
+
 int read_initramfs(struct fs *fs, struct fs *modules, const char *path, struct facts *f, struct p2h_error *err)
 {
 	static const char *const kind[] = {"unknown", "initramfs-tools", "dracut", "mkinitrd", "mkinitcpio"};
@@ -316,8 +340,11 @@ int read_initramfs(struct fs *fs, struct fs *modules, const char *path, struct f
 	CLEANUP(buf_done) struct buf data = {0};
 	struct p2h_error why = {0};
 	bool lacks = false;
-	int rc = fs_read(fs, path, INITRAMFS_FILE_MAX, &data, err);
+	int rc;
 
+	if (!*path)
+		return read_none(modules, f, err);
+	rc = fs_read(fs, path, INITRAMFS_FILE_MAX, &data, err);
 	if (rc)
 		return rc;
 	rc = initramfs_parse(data.data, data.len, &i->holds, &why);
@@ -332,9 +359,7 @@ int read_initramfs(struct fs *fs, struct fs *modules, const char *path, struct f
 	i->kind = kind[i->holds.kind];
 	i->sealed = why_sealed(f, &i->holds);
 	rc = kernel_drivers_load(modules, d->chosen.modules, d->chosen.config, &drivers, err);
-	for (size_t t = 0; !rc && t < DRIVERS_TARGETS; t++) {
-		rc = drivers_missing(&drivers, &i->holds, t, f->root_type, &f->features, &i->missing[t], err);
-		lacks |= i->missing[t].len != 0;
-	}
+	if (!rc)
+		rc = find_missing(f, &drivers, &i->holds, &lacks, err);
 	return rc || !lacks ? rc : complete(modules, f, &drivers, err);
 }

@@ -50,7 +50,7 @@ int count_trees(struct guest *guest, struct guest *donor, struct facts *f, struc
 /* donor.c: the chosen kernel, its tree and its initramfs. */
 int read_donor(struct guest *guest, struct guest *donor, const char *kernel, struct facts *f, struct p2h_error *err);
 
-/* initramfs.c: that of the kernel chosen, a file of fs; the kernel's modules are in another tree where the guest has the initramfs already. */
+/* initramfs.c: that of the kernel chosen, a file of fs ("": it has none); the kernel's modules are in another tree where the guest has the initramfs already. */
 int read_initramfs(struct fs *fs, struct fs *modules, const char *path, struct facts *f, struct p2h_error *err);
 
 /* firmware.c: what the targets' drivers ask for, in the donor and in the guest. */

@@ -28,7 +28,7 @@ static void put_word(struct buf *out, const char *word, size_t len)
 /* GRUB puts a word with blanks in double quotes by itself, and would escape those that are there for the kernel. */
 static void put_args(struct buf *out, const char *args)
 {
-	while (*args) {
+	while (args && *args) {
 		CLEANUP(buf_done) struct buf word = {0};
 		size_t n = cmdline_word_len(args);
 
@@ -45,6 +45,16 @@ static void put_args(struct buf *out, const char *args)
 const char *planner_grub_path(const struct facts *f, const char *path)
 {
 	return *f->boot_path || strncmp(path, "/boot/", 6) ? path : path + 5;
+}
+
+/* root= of a kernel without initramfs is for that kernel alone. */
+static const char *args_for(struct planner *p, const struct facts_kernel *k)
+{
+	const char *line = p->plan->cmdline, *own = arena_printf(p->arena, "root=%s ", p->plan->root);
+
+	if (!own || !*k->initrd || !strncmp(p->plan->root, "UUID=", 5) || strncmp(line, own, strlen(own)))
+		return line;
+	return arena_printf(p->arena, "root=UUID=%s %s", p->facts->root_uuid, line + strlen(own));
 }
 
 static void put_entry(struct planner *p, struct buf *out, const struct facts_kernel *k, const char *origin)
@@ -64,9 +74,11 @@ static void put_entry(struct planner *p, struct buf *out, const struct facts_ker
 	put_word(out, id.data, id.len);
 	buf_printf(out, " {\n\tsearch --no-floppy --fs-uuid --set=root %s\n\tlinux ", f->boot_uuid);
 	put_word(out, planner_grub_path(f, k->image), strlen(planner_grub_path(f, k->image)));
-	put_args(out, p->plan->cmdline);
-	buf_puts(out, "\n\tinitrd ");
-	put_word(out, planner_grub_path(f, k->initrd), strlen(planner_grub_path(f, k->initrd)));
+	put_args(out, args_for(p, k));
+	if (*k->initrd) {
+		buf_puts(out, "\n\tinitrd ");
+		put_word(out, planner_grub_path(f, k->initrd), strlen(planner_grub_path(f, k->initrd)));
+	}
 	buf_puts(out, "\n}\n");
 }
 

@@ -216,7 +216,7 @@ void rule_initramfs_drivers(struct planner *p)
 	const struct facts_initramfs *i = &d->initramfs;
 	CLEANUP(strlist_done) struct strlist all = {0};
 
-	if (!*d->chosen.release)
+	if (!*d->chosen.release || i->none)
 		return;
 	if (!i->read) {
 		planner_block(p, d->chosen.initrd, i->error, "rebuild it on the donor, or choose another kernel with --kernel");

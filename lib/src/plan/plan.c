@@ -75,7 +75,7 @@ static int make_cmdline(struct plan *p, const struct facts *f, struct p2h_error 
 {
 	CLEANUP(buf_done) struct buf line = {0};
 
-	buf_printf(&line, "root=UUID=%s ro", f->root_uuid);
+	buf_printf(&line, "root=%s ro", p->root);
 	for (size_t i = 0; i < p->words; i++)
 		buf_printf(&line, " %s", p->word[i].text);
 	if (line.failed)
@@ -93,6 +93,7 @@ int plan_make(const struct facts *facts, const struct p2h_options *options, stru
 	if (rc)
 		return rc;
 	p.targets = options->targets ? options->targets : P2H_TARGET_XEN_HVM | P2H_TARGET_NITRO;
+	plan.root = arena_printf(&plan.arena, "UUID=%s", facts->root_uuid);
 	plan.kernel = facts->donor.chosen.release ? facts->donor.chosen.release : "";
 	for (const struct rule *r = rule_table; r->id && !rc; r++) {
 		p.rule = r;

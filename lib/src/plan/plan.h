@@ -78,6 +78,7 @@ struct plan {
 	uint64_t shift;              /* bytes in front of the source: 0 or 1 MiB */
 	const char *kernel;          /* release that boots by default */
 	bool readable_modules;       /* the donor's modules are stored as facts_readable says, not as they are */
+	const char *root;            /* what its root= says: "UUID=...", "PARTUUID=...", "/dev/vda" */
 	const char *cmdline;         /* its whole command line, root= included */
 	const char *cmdline_before;  /* of today's default entry, "" if unknown */
 	struct cmdline_word *word;   /* what stands on it after root= and ro */

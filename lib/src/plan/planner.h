@@ -120,6 +120,7 @@ void rule_modules_blocked(struct planner *p);  /* modprobeconf.c */
 void rule_modprobe_alias(struct planner *p);
 void rule_param_pv(struct planner *p);         /* cmdline.c */
 void rule_nvme_timeout(struct planner *p);
+void rule_root_wait(struct planner *p);         /* rootwait.c */
 void rule_user_cmdline(struct planner *p);
 void rule_grub_default(struct planner *p);     /* grubdefault.c */
 void rule_grub_pc_debconf(struct planner *p);  /* upgrade.c */

@@ -184,3 +184,31 @@ void settings_edit(struct planner *p, const struct settings *s, const char *reas
 			planner_write_buf(p, s->file[i], &out, 0644, reason);
 	}
 }
+
+void setting_put(struct planner *p, const char *file, const char *name, const char *value, const char *reason)
+{
+	CLEANUP(buf_done) struct buf out = {0};
+	size_t len, at = 0;
+	const char *text = planner_text(p, file, &len);
+	struct line l = {0};
+	struct setting s;
+	bool done = false;
+
+	while (text && next_line(text, len, &at, &l)) {
+		if (!setting_read(&l, name, &s) || !s.simple) {
+			buf_append(&out, l.text, l.whole);
+			continue;
+		}
+		buf_append(&out, l.text, s.value - (s.quote ? 1 : 0));
+		buf_printf(&out, strchr(value, '>') ? "\"%s\"" : "%s", value);
+		at = (size_t)(l.text - text) + s.value + s.len + (s.quote ? 1 : 0);
+		buf_append(&out, text + at, (size_t)(l.text - text) + l.whole - at);
+		at = (size_t)(l.text - text) + l.whole;
+		done = true;
+	}
+	if (!done) {
+		buf_puts(&out, out.len && out.data[out.len - 1] != '\n' ? "\n" : "");
+		buf_printf(&out, strchr(value, '>') ? "%s=\"%s\"\n" : "%s=%s\n", name, value);
+	}
+	planner_write_buf(p, file, &out, 0644, reason);
+}

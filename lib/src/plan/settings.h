@@ -27,6 +27,9 @@ struct settings {
 	const char *const *name;
 	size_t names;
 };
+/* NAME=value: in every plain assignment of it, or as a line at the end. The value may have no quote and needs none but for '>'. */
+void setting_put(struct planner *p, const char *file, const char *name, const char *value, const char *reason);
+
 void settings_edit(struct planner *p, const struct settings *s, const char *reason);
 
 #endif

@@ -181,34 +181,6 @@ static const char *grub_default(struct planner *p)
 	return value ? value : "";
 }
 
-static void set_default(struct planner *p, const char *value, const char *reason)
-{
-	CLEANUP(buf_done) struct buf out = {0};
-	size_t len, at = 0;
-	const char *text = planner_text(p, DEFAULT_GRUB, &len);
-	struct line l = {0};
-	struct setting s;
-	bool done = false;
-
-	while (text && next_line(text, len, &at, &l)) {
-		if (!setting_read(&l, "GRUB_DEFAULT", &s) || !s.simple) {
-			buf_append(&out, l.text, l.whole);
-			continue;
-		}
-		buf_append(&out, l.text, s.value - (s.quote ? 1 : 0));
-		buf_printf(&out, strchr(value, '>') ? "\"%s\"" : "%s", value);
-		at = (size_t)(l.text - text) + s.value + s.len + (s.quote ? 1 : 0);
-		buf_append(&out, text + at, (size_t)(l.text - text) + l.whole - at);
-		at = (size_t)(l.text - text) + l.whole;
-		done = true;
-	}
-	if (!done) {
-		buf_puts(&out, out.len && out.data[out.len - 1] != '\n' ? "\n" : "");
-		buf_printf(&out, strchr(value, '>') ? "GRUB_DEFAULT=\"%s\"\n" : "GRUB_DEFAULT=%s\n", value);
-	}
-	planner_write_buf(p, DEFAULT_GRUB, &out, 0644, reason);
-}
-
 /* A choice that was made for the old menu. */
 static void forget_saved_entry(struct planner *p)
 {
@@ -236,7 +208,7 @@ void rule_default_entry(struct planner *p)
 	if (newer) {
 		id = menu_id(p, &known);
 		if (known && id) {
-			set_default(p, id, "the next update-grub must not put a newer kernel first that was never tried here");
+			setting_put(p, DEFAULT_GRUB, "GRUB_DEFAULT", id, "the next update-grub must not put a newer kernel first that was never tried here");
 			planner_tell(p, newer, "it sorts above the kernel that boots by default now",
 				     "GRUB_DEFAULT names the chosen kernel; set it to 0 once the newer one has been tried from the menu");
 		} else {
@@ -248,7 +220,7 @@ void rule_default_entry(struct planner *p)
 	if (!strcmp(now, "saved"))
 		forget_saved_entry(p);
 	else if (*now && strcmp(now, "0"))
-		set_default(p, "0", "it chose an entry of the old menu; the first one is the kernel that boots now");
+		setting_put(p, DEFAULT_GRUB, "GRUB_DEFAULT", "0", "it chose an entry of the old menu; the first one is the kernel that boots now");
 }
 
 /* --- packages that bring paravirtual kernels back */

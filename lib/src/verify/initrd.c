@@ -97,6 +97,18 @@ static void judge_initrds(struct judgement *j)
 		      v->kernel.release);
 }
 
+static void judge_partition_id(struct judgement *j)
+{
+	const struct verify *v = j->v;
+	bool mbr = v->volumes.table == TABLE_MBR;
+	const char *option = mbr ? "MSDOS_PARTITION" : "EFI_PARTITION";
+
+	if (mbr && kernel_older(v, 3, 10, 0))
+		judge(j, VERIFY_FAIL, "no initramfs, and kernels before 3.10 do not know the partitions of an MBR by PARTUUID=");
+	if (kernel_config(v, option) == 'n')
+		judge(j, VERIFY_FAIL, "no initramfs, and the kernel is built without CONFIG_%s", option);
+}
+
 /* Without an initramfs the kernel itself finds the root: it knows device names and PARTUUID=, and does not wait. */
 static void judge_none(struct judgement *j)
 {
@@ -104,6 +116,8 @@ static void judge_none(struct judgement *j)
 	char root[256] = "";
 
 	cmdline_get(v, "root", root, sizeof root);
+	if (!strncmp(root, "PARTUUID=", 9))
+		judge_partition_id(j);
 	if (!strncmp(root, "UUID=", 5) || !strncmp(root, "LABEL=", 6) || !strncmp(root, "/dev/disk/", 10))
 		judge(j, VERIFY_FAIL, "no initramfs, and the kernel alone does not know root=%s", root);
 	else if (!cmdline_has(v, "rootwait") && !cmdline_get(v, "rootdelay", (char[16]){0}, 16))
