@@ -13,6 +13,7 @@ def ours: $rule == "" or .rule == $rule;
 	(if $rule == "param-pv" or $rule == "user-cmdline" then "dropped: \(.dropped | join(" "))" |
 		select(. != "dropped: root=/dev/xvda1 ro" and . != "dropped: ") else empty end) end),
 (.actions[] | select(ours) | "\(.kind) \(.path): \(.reason)\(if .place then ", in \(.place)" else "" end) (\(.rule))",
+	(if .major then "  \(.type) device \(.major):\(.minor), mode \(.mode)" else empty end),
 	(.members[]? | "  \(.path), \(.bytes) bytes: \(.why)"),
 	(if .target then "link to: \(.target)" else empty end), (.diff // empty)))'
 

@@ -158,11 +158,17 @@ static void monolithic_no_table(struct fs *fs)
 	edit_append(fs, BOOTIMAGE_CONFIG, "# CONFIG_MSDOS_PARTITION is not set\n");
 }
 
-static void monolithic_partuuid(struct fs *fs)
+static void monolithic_empty_dev(struct fs *fs)
 {
 	monolithic(fs);
 	edit_append(fs, BOOTIMAGE_CONFIG, "CONFIG_MSDOS_PARTITION=y\n");
 	edit_replace(fs, MENU, "root=UUID=" BOOTIMAGE_UUID " ro", "root=PARTUUID=12345678-01 ro rootwait");
+}
+
+static void monolithic_partuuid(struct fs *fs)
+{
+	monolithic_empty_dev(fs);
+	edit_append(fs, BOOTIMAGE_CONFIG, "CONFIG_DEVTMPFS_MOUNT=y\n");
 }
 
 static void monolithic_bare(struct fs *fs)
@@ -396,6 +402,7 @@ static const struct verify_row rows[] = {
 	{"systemd in dracut waits for another root", initrd_waits_systemd, NULL, 0, VERIFY_FAIL, "initramfs", "UUID=00000000-1111", false},
 	{"initramfs of another kernel", initrd_other, NULL, 0, VERIFY_FAIL, "initramfs", "5.4.0-1", false},
 	{"no initramfs, root=UUID", monolithic, NULL, 0, VERIFY_FAIL, "initramfs", "root=UUID", false},
+	{"no initramfs, nothing fills /dev", monolithic_empty_dev, NULL, 0, VERIFY_WARN, "initramfs", "/dev/console", false},
 	{"no initramfs, no partition tables", monolithic_no_table, NULL, 0, VERIFY_FAIL, "initramfs", "CONFIG_MSDOS_PARTITION", false},
 	{"no initramfs, no drivers", monolithic_bare, NULL, 0, VERIFY_FAIL, "initramfs-drivers", "xen_blkfront", false},
 	{"initramfs without xen_blkfront", initrd_no_xen, NULL, TARGET_XEN_HVM, VERIFY_FAIL, "initramfs-drivers", "xen_blkfront", false},

@@ -65,6 +65,15 @@ int apply_link(struct fs *fs, const struct action *a, int64_t now, struct p2h_er
 	return rc ? rc : fs_symlink(fs, a->after, a->path, &meta, err);
 }
 
+int apply_node(struct fs *fs, const struct action *a, int64_t now, struct p2h_error *err)
+{
+	struct fs_meta meta;
+	int rc = make_parent(fs, a->path, now, err);
+
+	new_meta(&meta, a->mode, now);
+	return rc ? rc : fs_mknod(fs, a->path, a->block ? S_IFBLK : S_IFCHR, a->major, a->minor, &meta, err);
+}
+
 int apply_remove(struct fs *fs, const struct action *a, struct p2h_error *err)
 {
 	return fs_unlink(fs, a->path, err);

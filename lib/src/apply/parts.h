@@ -8,6 +8,7 @@
 int make_parent(struct fs *fs, const char *path, int64_t now, struct p2h_error *err);
 int apply_file(struct fs *fs, const struct action *a, int64_t now, struct p2h_error *err);
 int apply_link(struct fs *fs, const struct action *a, int64_t now, struct p2h_error *err);
+int apply_node(struct fs *fs, const struct action *a, int64_t now, struct p2h_error *err);
 int apply_remove(struct fs *fs, const struct action *a, struct p2h_error *err);
 int apply_initramfs(struct fs *fs, const struct action *a, struct p2h_error *err);
 int make_directories(struct fs *fs, const char *path, int64_t now, struct p2h_error *err); /* path and what is above it */

@@ -107,6 +107,8 @@ int facts_read(struct guest *guest, const char *source_name, struct guest *donor
 	if (!rc)
 		rc = read_abi(guest->fs, &f, err);
 	if (!rc)
+		rc = read_nodes(guest->fs, &f, err);
+	if (!rc)
 		rc = read_modprobe(guest->fs, &f.arena, &f.modprobe, err);
 	if (!rc)
 		rc = read_foreign(guest->fs, &f, err);
@@ -145,6 +147,8 @@ void facts_done(struct facts *f)
 	strlist_done(&f->host.platform);
 	for (size_t i = 0; i < 3; i++)
 		strlist_done(&f->donor.initramfs.missing[i]);
+	for (size_t i = 0; i < NODES_PLACES; i++)
+		strlist_done(&f->nodes[i].names);
 	initramfs_done(&f->donor.initramfs.holds);
 	strlist_done(&f->services);
 	offer_done(&f->offer);

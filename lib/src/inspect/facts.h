@@ -14,6 +14,7 @@
 #include "inspect/facts_initramfs.h"
 #include "inspect/facts_kernel.h"
 #include "inspect/facts_lasting.h"
+#include "inspect/facts_nodes.h"
 #include "inspect/facts_offer.h"
 #include "inspect/facts_security.h"
 #include "inspect/facts_selinux.h"
@@ -121,6 +122,7 @@ struct facts {
 	unsigned bits;               /* of /sbin/init: 32, 64, 0 unknown */
 	bool has_udev;
 	struct facts_abi abi;
+	struct facts_nodes nodes[NODES_PLACES];
 	struct facts_modprobe modprobe;
 	struct facts_foreign *foreign; /* in the order in which they were found */
 	size_t foreigns;

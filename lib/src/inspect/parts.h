@@ -34,6 +34,9 @@ int read_offer(struct fs *fs, const struct facts_kernel *k, struct facts *f, str
 /* abi.c: the C library, and what programs want of a kernel; after read_system. */
 int read_abi(struct fs *fs, struct facts *f, struct p2h_error *err);
 
+/* nodes.c: device nodes on the disk. */
+int read_nodes(struct fs *fs, struct facts *f, struct p2h_error *err);
+
 /* kernels.c: every kernel in /boot, newest first. */
 int read_kernels(struct fs *fs, struct arena *a, struct facts_kernels *ret, struct p2h_error *err);
 

@@ -118,6 +118,20 @@ void rule_cgroup_dracut(struct planner *p)
 			     "systemd.unified_cgroup_hierarchy=0 is put on the command line, which systemd from 258 on does not heed");
 }
 
+/* udev's start puts a fresh tmpfs on /dev and copies into it what lies there. Of such an udev nothing is sure to be made behind it. */
+static void give_nodes(struct planner *p)
+{
+	static const char reason[] = "a console and the disk before udev makes them, which it may not do here";
+
+	for (enum node_place place = NODES_ETC; place < NODES_PLACES; place++) {
+		if (!p->facts->nodes[place].there)
+			continue;
+		planner_console_nodes(p, place, reason);
+		if (has_target(p, P2H_TARGET_XEN_HVM))
+			planner_xen_disk_nodes(p, place, reason);
+	}
+}
+
 static void check_layout(struct planner *p)
 {
 	const struct facts_abi *abi = &p->facts->abi;
@@ -129,10 +143,12 @@ static void check_layout(struct planner *p)
 		planner_replace_cmdline(p, "sysfs.deprecated=", "sysfs.deprecated=0");
 	else if (!abi->udevadm && both && !old_layout)
 		planner_replace_cmdline(p, "sysfs.deprecated=", "sysfs.deprecated=1");
-	else if (!abi->udevadm && !both && d->config_len)
-		planner_tell(p, arena_printf(p->arena, "%s, and no udevadm: udev before 117; %s: no CONFIG_SYSFS_DEPRECATED", abi->udevd, d->chosen.config),
-			     "this udev was written for a layout of /sys that the new kernel does not have: device nodes and links may be missing",
-			     "boot a copy first; if it stops in fsck or without network, choose a donor kernel with SYSFS_DEPRECATED, or update udev before converting");
+	if (abi->udevadm || both || !d->config_len)
+		return;
+	planner_tell(p, arena_printf(p->arena, "%s, and no udevadm: udev before 117; %s: no CONFIG_SYSFS_DEPRECATED", abi->udevd, d->chosen.config),
+		     "this udev was written for a layout of /sys that the new kernel does not have: device nodes and links may be missing",
+		     "boot a copy first; if it stops in fsck or without network, choose a donor kernel with SYSFS_DEPRECATED, or update udev before converting");
+	give_nodes(p);
 }
 
 void rule_udev_sysfs(struct planner *p)

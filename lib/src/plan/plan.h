@@ -16,6 +16,7 @@ enum action_kind {
 	ACTION_FILE,        /* create a file or give it new content: path, before, after, mode for a new one */
 	ACTION_LINK,        /* create a symbolic link, or replace one: path, after = target */
 	ACTION_REMOVE,      /* a file or link: path */
+	ACTION_NODE,        /* make a device node: path, mode, block, major, minor */
 	ACTION_TREE,        /* copy the donor's kernel files and modules */
 	ACTION_FIRMWARE,    /* copy a file of the donor: path, after = its path there, bytes */
 	ACTION_INITRAMFS,   /* append an archive to the kernel's initramfs: path, after, member */
@@ -41,7 +42,9 @@ struct action {
 	bool existed;       /* ACTION_FILE, ACTION_LINK: something was there */
 	const char *before, *after;
 	size_t before_len, after_len;
-	uint32_t mode;      /* permission bits of a new file */
+	uint32_t mode;      /* permission bits of a new file or node */
+	bool block;         /* ACTION_NODE: a block device, else a character device */
+	unsigned major, minor;
 	/* ACTION_TABLE */
 	uint32_t table_id;
 	uint64_t start, len; /* bytes */

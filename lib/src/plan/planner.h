@@ -61,6 +61,10 @@ struct line {
 };
 bool next_line(const char *text, size_t len, size_t *at, struct line *ret);
 
+/* Device nodes that are not there yet, in one of the directories (nodes.c). */
+void planner_console_nodes(struct planner *p, enum node_place place, const char *reason);
+void planner_xen_disk_nodes(struct planner *p, enum node_place place, const char *reason);
+
 /* A path in /boot as GRUB sees it in the file system that holds it (bootloader.c). */
 const char *planner_grub_path(const struct facts *f, const char *path);
 

@@ -134,6 +134,8 @@ void rule_root_wait(struct planner *p)
 	if (!*p->facts->donor.chosen.release || !p->facts->donor.initramfs.none || !built_in(p) || !choose_root(p))
 		return;
 	check_usr(p);
+	if (donor_config(&p->facts->donor, "DEVTMPFS_MOUNT") == 'n')
+		planner_console_nodes(p, NODES_DEV, "neither an initramfs nor this kernel fills /dev before init starts");
 	planner_cmdline(p, "rootwait");
 	if (planner_exists(p, DEFAULT_GRUB) && !strncmp(p->plan->root, "PARTUUID=", 9))
 		setting_put(p, DEFAULT_GRUB, "GRUB_DISABLE_LINUX_PARTUUID", "false", "the next boot menu must name the root so that this kernel finds it");

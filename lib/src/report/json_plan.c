@@ -35,6 +35,8 @@ static const char *kind_name(enum action_kind kind)
 		return "link";
 	case ACTION_REMOVE:
 		return "remove";
+	case ACTION_NODE:
+		return "node";
 	case ACTION_TREE:
 		return "tree";
 	case ACTION_FIRMWARE:
@@ -69,10 +71,17 @@ static void put_diff(struct json_writer *w, json_t *object, const char *path, co
 		json_put(w, object, "diff", json_stringn(diff.len ? diff.data : "", diff.len));
 }
 
+static void put_mode(struct json_writer *w, json_t *object, const struct action *a)
+{
+	char mode[16];
+
+	snprintf(mode, sizeof(mode), "%04o", (unsigned)a->mode);
+	json_put_text(w, object, "mode", mode);
+}
+
 static void put_file(struct json_writer *w, json_t *object, const struct facts *f, const struct plan *p, const struct action *a)
 {
 	struct file_state before, after;
-	char mode[16];
 
 	action_states(f, previous_action(p, a), a, &before, &after);
 	json_put_bool(w, object, "existed", before.kind != FILE_NONE);
@@ -82,10 +91,8 @@ static void put_file(struct json_writer *w, json_t *object, const struct facts *
 		json_put_text(w, object, "target", after.data);
 	if (before.kind == FILE_TEXT || after.kind == FILE_TEXT)
 		put_diff(w, object, a->path, &before, &after);
-	if (before.kind == FILE_NONE && after.kind == FILE_TEXT) {
-		snprintf(mode, sizeof(mode), "%04o", (unsigned)a->mode);
-		json_put_text(w, object, "mode", mode);
-	}
+	if (before.kind == FILE_NONE && after.kind == FILE_TEXT)
+		put_mode(w, object, a);
 }
 
 static void put_sectors(struct json_writer *w, json_t *object, uint64_t off, uint64_t len)
@@ -129,6 +136,12 @@ static json_t *action(struct json_writer *w, const struct facts *f, const struct
 	case ACTION_LINK:
 	case ACTION_REMOVE:
 		put_file(w, object, f, p, a);
+		break;
+	case ACTION_NODE:
+		json_put_text(w, object, "type", a->block ? "block" : "character");
+		json_put_number(w, object, "major", a->major);
+		json_put_number(w, object, "minor", a->minor);
+		put_mode(w, object, a);
 		break;
 	case ACTION_TREE:
 		json_put_number(w, object, "files", a->files);

@@ -115,6 +115,7 @@ static int append_plan(struct buf *b, const struct report_input *in, struct p2h_
 	rc = text_files(b, &changes, err);
 	if (rc)
 		return rc;
+	text_nodes(b, in->plan);
 	text_kernel_tree(b, in);
 	text_space(b, in);
 	text_left_alone(b, in, &changes);

@@ -22,6 +22,7 @@ void text_verdict(struct buf *b, const struct verify_report *r, unsigned targets
 
 /* text_plan.c */
 int text_findings(struct buf *b, const struct plan *p, struct p2h_error *err);
+void text_nodes(struct buf *b, const struct plan *p);
 int text_files(struct buf *b, const struct changes *changes, struct p2h_error *err);
 void text_left_alone(struct buf *b, const struct report_input *in, const struct changes *changes);
 

@@ -119,6 +119,19 @@ int text_files(struct buf *b, const struct changes *changes, struct p2h_error *e
 	return rc;
 }
 
+void text_nodes(struct buf *b, const struct plan *p)
+{
+	if (find_action(p, ACTION_NODE))
+		text_section(b, "Device nodes");
+	for (size_t i = 0; i < p->actions; i++) {
+		const struct action *a = &p->action[i];
+
+		if (a->kind == ACTION_NODE)
+			text_line(b, "  new %s device %s (%u, %u), mode %04o: %s (%s)", a->block ? "block" : "character", a->path, a->major, a->minor,
+				  (unsigned)a->mode, or_empty(a->reason), a->rule);
+	}
+}
+
 static bool is_changed(const struct changes *changes, const char *path)
 {
 	for (size_t i = 0; i < changes->len; i++)

@@ -122,6 +122,8 @@ static void judge_none(struct judgement *j)
 		judge(j, VERIFY_FAIL, "no initramfs, and the kernel alone does not know root=%s", root);
 	else if (!cmdline_has(v, "rootwait") && !cmdline_get(v, "rootdelay", (char[16]){0}, 16))
 		judge(j, VERIFY_WARN, "no initramfs and no rootwait: a disk that appears late is missed");
+	if (kernel_config(v, "DEVTMPFS_MOUNT") == 'n' && !fs_exists(v->guest->fs, "/dev/console"))
+		judge(j, VERIFY_WARN, "no initramfs, a kernel without CONFIG_DEVTMPFS_MOUNT, and no /dev/console: init starts without a console");
 	judge(j, VERIFY_PASS, "none; root=%s", root);
 }
 
