@@ -22,6 +22,9 @@ put() {
 # take IMAGE PATH FILE
 take() { debugfs -R "dump $2 $3" "$1" >/dev/null 2>&1; }
 
+# release_in DONOR: the version of the kernel in a sample donor
+release_in() { debugfs -R 'ls -p /boot' "$1?offset=1048576" 2>/dev/null | sed -n 's|.*/vmlinuz-\([^/]*\)/.*|\1|p'; }
+
 # copy SAMPLE FILE: a sample guest of one's own, to be changed
 copy() {
 	local from
@@ -118,12 +121,18 @@ boot_initramfs_drivers() {
 	rm -rf "$donor" "$image"
 }
 
-# The same with dracut, whose initramfs is made in another way and has none of virtio's drivers.
+# The same with dracut, whose initramfs is made in another way and has none of virtio's drivers. This one waits for the root without end; a minute
+# shows it as well.
 boot_initramfs_drivers_dracut() {
-	local donor image=$work/dracut.raw
+	local donor initrd image=$work/dracut.raw
 	donor=$(sample donor-dracut)
+	initrd=/boot/initrd.img-$(release_in "$donor")
 	check "dracut: converts" "$PV2HVM" convert "$(sample tiny-busybox)" --donor "$donor" -o "$image" --target kvm --layout flat
 	check "dracut: finds its root on virtio" boot "$image" --bus virtio --timeout 600 --expect '^P2H root=/dev/vda '
+	take "$donor?offset=1048576" "$initrd" "$work/initrd"
+	put "$image" "$work/initrd" "$initrd" 644
+	check "dracut: does not find its root with the donor's initramfs" boot "$image" --bus virtio --timeout 600 \
+		--marker '(1min ' --expect 'Job dev-disk-by.*uuid.*\(1min .* no limit\)'
 	rm -f "$image"
 }
 
