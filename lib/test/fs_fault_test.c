@@ -83,6 +83,8 @@ static int script(struct disk *d)
 	if (!rc)
 		rc = fs_symlink(fs, target, "/dir/sub/link", &meta, &err);
 	if (!rc)
+		rc = fs_mknod(fs, "/dir/sub/null", S_IFCHR, 1, 3, &meta, &err);
+	if (!rc)
 		rc = fs_set_xattr(fs, "/dir/new", "user.x", data, 400, &err);
 	if (!rc)
 		rc = fs_xattrs(fs, "/dir/new", &x, &err);

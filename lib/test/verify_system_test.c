@@ -178,6 +178,16 @@ static void monolithic_bare(struct fs *fs)
 	edit_append(fs, BOOTIMAGE_CONFIG, "CONFIG_MSDOS_PARTITION=y\n");
 }
 
+static void blocked_by_parameter(struct fs *fs)
+{
+	edit_replace(fs, MENU, " ro ", " ro modprobe.blacklist=floppy,virtio-blk ");
+}
+
+static void network_blocked_by_parameter(struct fs *fs)
+{
+	edit_replace(fs, MENU, " ro ", " ro module_blacklist=ena ");
+}
+
 static void root_unknown(struct fs *fs)
 {
 	edit_replace(fs, MENU, "root=UUID=5d1c7a2e", "root=UUID=00000000");
@@ -409,6 +419,9 @@ static const struct verify_row rows[] = {
 	{"initramfs without nvme", initrd_no_nvme, NULL, TARGET_NITRO, VERIFY_FAIL, "initramfs-drivers", "nvme", false},
 	{"initramfs without nvme_core", initrd_no_nvme_core, NULL, 0, VERIFY_FAIL, "initramfs-drivers", "nvme_core (for nvme)", false},
 	{"initramfs without virtio_pci", initrd_no_virtio, NULL, TARGET_KVM, VERIFY_FAIL, "initramfs-drivers", "virtio_pci", false},
+	{"disk driver blocked", blocked_by_parameter, NULL, TARGET_KVM, VERIFY_FAIL, "initramfs-drivers", "virtio_blk", false},
+	{"driver of another target blocked", blocked_by_parameter, NULL, TARGET_NITRO, VERIFY_PASS, NULL, NULL, false},
+	{"network driver blocked", network_blocked_by_parameter, NULL, TARGET_NITRO, VERIFY_FAIL, "network-driver", "module_blacklist", false},
 	{"initramfs without ext4", initrd_no_ext4, NULL, 0, VERIFY_FAIL, "initramfs-drivers", "ext4", false},
 	{"root= unknown", root_unknown, NULL, 0, VERIFY_FAIL, "root", "not in this image", false},
 	{"root=/dev/xvda1", root_xvda, NULL, 0, VERIFY_FAIL, "root", "/dev/nvme0n1p1 on nitro", false},

@@ -21,7 +21,7 @@ static const struct word drop[] = {
 	{"nolapic", false},       {"swiotlb=", false},    {"resume=", false},      {"clocksource=xen", true},
 	{"independent_wallclock", false}, {"independent_wallclock=", false},
 	{"xen_blkfront.sda_is_xvda=", false}, {"acpi=ht", false}, {"acpi=noirq", false}, {"pci=noacpi", false}, {"pci=off", false},
-	{"earlyprintk=xen", false}, {"earlycon=xen", false},
+	{"earlyprintk=xen", false}, {"earlycon=xen", false},      {"xen_emul_unplug=", false}, {"xen_nopv", false}, {"nopv", false},
 };
 
 static bool is_dropped(const struct planner *p, const char *text)
@@ -179,7 +179,7 @@ static bool is_word(const char *text, const char *word)
 	return !strcmp(text, word) || (!strchr(word, '=') && !strncmp(text, word, n) && text[n] == '=');
 }
 
-static void remove_word(struct plan *plan, const char *word)
+void plan_drop_word(struct plan *plan, const char *word)
 {
 	size_t to = 0;
 
@@ -212,7 +212,7 @@ static bool has_parameter(const struct plan *plan, const char *word)
 void rule_user_cmdline(struct planner *p)
 {
 	for (const char *const *w = p->options->cmdline_remove; w && *w; w++)
-		remove_word(p->plan, *w);
+		plan_drop_word(p->plan, *w);
 	for (const char *const *w = p->options->cmdline_add; w && *w; w++)
 		if (!has_parameter(p->plan, *w))
 			planner_cmdline(p, *w);
@@ -223,5 +223,5 @@ bool cmdline_unwanted(const struct planner *p, const char *word)
 	for (const char *const *w = p->options->cmdline_remove; w && *w; w++)
 		if (is_word(word, *w))
 			return true;
-	return is_dropped(p, word) && !keeps_resume(p, word);
+	return (is_dropped(p, word) && !keeps_resume(p, word)) || cmdline_blocks_driver(p, word);
 }

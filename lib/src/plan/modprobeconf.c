@@ -12,14 +12,19 @@ struct words {
 	size_t len[4], count;
 };
 
-/* By target: what its disk and network card need. Linux: drivers/block, drivers/net, drivers/nvme/host, drivers/virtio. */
+/*
+ * By target: what its disk and network card need, and the function that starts it, for initcall_blacklist=. Linux: drivers/block, drivers/net,
+ * drivers/nvme/host, drivers/virtio.
+ */
 static const struct driver {
 	unsigned target;
-	const char *module;
+	const char *module, *start;
 } driver[] = {
-	{P2H_TARGET_XEN_HVM, "xen_blkfront"}, {P2H_TARGET_XEN_HVM, "xen_netfront"}, {P2H_TARGET_NITRO, "nvme"},   {P2H_TARGET_NITRO, "nvme_core"},
-	{P2H_TARGET_NITRO, "ena"},            {P2H_TARGET_KVM, "virtio"},           {P2H_TARGET_KVM, "virtio_blk"}, {P2H_TARGET_KVM, "virtio_net"},
-	{P2H_TARGET_KVM, "virtio_pci"},       {P2H_TARGET_KVM, "virtio_ring"},
+	{P2H_TARGET_XEN_HVM, "xen_blkfront", "xlblk_init"}, {P2H_TARGET_XEN_HVM, "xen_netfront", "netif_init"},
+	{P2H_TARGET_NITRO, "nvme", "nvme_init"},            {P2H_TARGET_NITRO, "nvme_core", "nvme_core_init"},
+	{P2H_TARGET_NITRO, "ena", "ena_init"},              {P2H_TARGET_KVM, "virtio", "virtio_init"},
+	{P2H_TARGET_KVM, "virtio_blk", "virtio_blk_init"},  {P2H_TARGET_KVM, "virtio_net", "virtio_net_driver_init"},
+	{P2H_TARGET_KVM, "virtio_pci", "virtio_pci_driver_init"}, {P2H_TARGET_KVM, "virtio_ring", NULL},
 };
 
 static void split(const struct line *l, struct words *ret)
@@ -73,6 +78,72 @@ static bool needed(const struct planner *p, const char *name)
 	for (size_t i = 0; i < sizeof(driver) / sizeof(driver[0]); i++)
 		wanted |= has_target(p, driver[i].target) && !strcmp(name, driver[i].module);
 	return wanted && donor_offers(p->facts, name, NULL) == OFFER_MODULE;
+}
+
+static bool starts_needed(const struct planner *p, const char *function)
+{
+	for (size_t i = 0; i < sizeof(driver) / sizeof(driver[0]); i++)
+		if (has_target(p, driver[i].target) && driver[i].start && !strcmp(function, driver[i].start))
+			return true;
+	return !strcmp(function, "ext4_init_fs") && !strncmp(p->facts->root_type, "ext", 3);
+}
+
+/*
+ * Parameters that name what is not to be loaded, with commas between (kernel-parameters.txt, modprobe(8), dracut.cmdline(7), where rdblacklist= is the
+ * old name).
+ */
+static const char *const list_parameter[] = {"modprobe.blacklist=", "module_blacklist=", "rd.driver.blacklist=", "rdblacklist=",
+					     "initcall_blacklist="};
+
+/* Writes the word without what is needed to *out, nothing where all of it is. false: it names nothing that is. */
+static bool without_needed(const struct planner *p, const char *word, struct buf *out)
+{
+	bool removed = false, calls = !strncmp(word, "initcall_", 9);
+	size_t name = 0;
+
+	for (size_t i = 0; i < sizeof(list_parameter) / sizeof(list_parameter[0]); i++)
+		if (!strncmp(word, list_parameter[i], strlen(list_parameter[i])))
+			name = strlen(list_parameter[i]);
+	for (const char *at = word + name; name && *at; at += *at == ',') {
+		size_t n = strcspn(at, ",");
+		char item[64] = "", module[64];
+
+		if (n < sizeof(item))
+			memcpy(item, at, n);
+		kmodule_name(item, module, sizeof(module));
+		if (*item && (calls ? starts_needed(p, item) : needed(p, module)))
+			removed = true;
+		else if (n)
+			buf_printf(out, "%.*s%.*s", (int)(out->len ? 1 : name), out->len ? "," : word, (int)n, at);
+		at += n;
+	}
+	return removed;
+}
+
+bool cmdline_blocks_driver(const struct planner *p, const char *word)
+{
+	CLEANUP(buf_done) struct buf rest = {0};
+
+	return without_needed(p, word, &rest);
+}
+
+static void edit_cmdline(struct planner *p)
+{
+	for (size_t i = 0; i < p->plan->words;) {
+		CLEANUP(buf_done) struct buf rest = {0};
+		const char *word = p->plan->word[i].text;
+
+		if (!without_needed(p, word, &rest)) {
+			i++;
+			continue;
+		}
+		planner_tell(p, word, "this kernel parameter keeps a driver from being loaded that a target needs",
+			     rest.len ? "that driver is taken out of it" : "it is dropped");
+		plan_drop_word(p->plan, word);
+		if (rest.len)
+			planner_cmdline(p, rest.data);
+		p->arena->failed |= rest.failed;
+	}
 }
 
 /* "blacklist ena", "install ena /bin/true": true, false and : in any directory load nothing. */
@@ -176,6 +247,8 @@ static void edit_all(struct planner *p, void (*edit)(struct planner *, const str
 void rule_modules_blocked(struct planner *p)
 {
 	edit_all(p, edit_blocked, "the target needs a driver that is kept from being loaded");
+	if (*p->facts->donor.chosen.release)
+		edit_cmdline(p);
 }
 
 void rule_modprobe_alias(struct planner *p)

@@ -45,6 +45,11 @@ const struct facts_tree *planner_modules(const struct planner *p);
 /* A word of an old command line that the new one must not have: for PV only, or --cmdline-remove names it (cmdline.c). */
 bool cmdline_unwanted(const struct planner *p, const char *word);
 
+/* Takes a word away, or all with that name where it has no '='; of the old command line, it counts as dropped (cmdline.c). */
+void plan_drop_word(struct plan *plan, const char *word);
+/* A list of modules or functions not to be run ("modprobe.blacklist=...") that names what a target needs (modprobeconf.c). */
+bool cmdline_blocks_driver(const struct planner *p, const char *word);
+
 bool has_target(const struct planner *p, unsigned target);
 
 /* Is the kernel that is to boot older than major.minor? false if its release cannot be read. */

@@ -75,6 +75,32 @@ bool cmdline_has(const struct verify *v, const char *word)
 	return strlist_has(&words, word);
 }
 
+const char *cmdline_blocks(const struct verify *v, const char *module)
+{
+	static const char *const parameter[] = {"modprobe.blacklist", "module_blacklist", "rd.driver.blacklist", "rdblacklist"};
+	CLEANUP(strlist_done) struct strlist words = {0};
+
+	if (v->entry)
+		strlist_split(&words, v->entry->args, " \t");
+	for (size_t i = 0; i < words.len; i++)
+		for (size_t k = 0; k < sizeof parameter / sizeof *parameter; k++) {
+			CLEANUP(strlist_done) struct strlist names = {0};
+			size_t len = strlen(parameter[k]);
+
+			if (strncmp(words.item[i], parameter[k], len) || words.item[i][len] != '=')
+				continue;
+			strlist_split(&names, words.item[i] + len + 1, ",");
+			for (size_t n = 0; n < names.len; n++) {
+				char name[64];
+
+				kmodule_name(names.item[n], name, sizeof name);
+				if (!strcmp(name, module))
+					return parameter[k];
+			}
+		}
+	return NULL;
+}
+
 bool guest_text(struct verify *v, const char *path, struct buf *ret)
 {
 	struct p2h_error e = {0};

@@ -105,6 +105,8 @@ char kernel_config(const struct verify *v, const char *name);
 /* Value of the last NAME= on the kernel's command line, copied to buf; false if there is none. */
 bool cmdline_get(const struct verify *v, const char *name, char *buf, size_t size);
 bool cmdline_has(const struct verify *v, const char *word);
+/* The parameter of it that keeps a module from being loaded; NULL if there is none. */
+const char *cmdline_blocks(const struct verify *v, const char *module);
 
 /* The text of a guest's file appended to ret; false if it is not there or cannot be read. */
 bool guest_text(struct verify *v, const char *path, struct buf *ret);

@@ -181,8 +181,11 @@ static bool driver_ready(const struct verify *v, const char *name, char *why, si
 
 static void judge_driver(struct judgement *j, const char *name, const char *for_what)
 {
+	const char *parameter = module_builtin(j->v, name) ? NULL : cmdline_blocks(j->v, name);
 	char why[160];
 
+	if (parameter)
+		judge(j, VERIFY_FAIL, "the command line keeps %s from being loaded: %s, which %s needs", name, parameter, for_what);
 	if (driver_ready(j->v, name, why, sizeof why))
 		judge(j, VERIFY_PASS, "%s", name);
 	else

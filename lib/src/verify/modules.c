@@ -301,6 +301,8 @@ void step_network_driver(struct verify *v)
 			judge(&j, VERIFY_PASS, "%s (built in)", t->net);
 		} else if (v->dep_ok && kmodules_find(&v->modules, t->net)) {
 			judge_blocked(&j, t->net);
+			if (cmdline_blocks(v, t->net))
+				judge(&j, VERIFY_FAIL, "%s is kept from being loaded by %s= on the command line", t->net, cmdline_blocks(v, t->net));
 			judge(&j, VERIFY_PASS, "%s", t->net);
 		} else {
 			judge(&j, VERIFY_FAIL, "%s has no %s, which %s needs", v->kernel.release, t->net, t->name);
