@@ -10,7 +10,7 @@
 #include "base/cleanup.h"
 #include "plan/planner.h"
 
-#define DRIVERS "CONFIG_XEN_NETDEV_FRONTEND=y\nCONFIG_ENA_ETHERNET=y\nCONFIG_VIRTIO_NET=y\n"
+#define DRIVERS "CONFIG_XEN_PVHVM=y\nCONFIG_XEN_NETDEV_FRONTEND=y\nCONFIG_ENA_ETHERNET=y\nCONFIG_VIRTIO_NET=y\n"
 #define UUID "6b1c1c0e-55f1-4a86-9d0c-0d6f2c9b7a11"
 
 /* A whole-disk guest and a donor that fit each other; a test changes what it is about. */
@@ -66,6 +66,7 @@ static void fixture_init(struct fixture *x)
 	f->donor.modules = (struct facts_tree){.files = 100, .directories = 10, .bytes = 1 << 20, .blocks = 300};
 	f->donor.boot = (struct facts_tree){.files = 3, .bytes = 1 << 20, .blocks = 300};
 	f->donor.initramfs.read = true;
+	f->donor.initramfs.holds.init = true;
 	f->donor.initramfs.error = "";
 	f->donor.initramfs.kind = "initramfs-tools";
 	set_config(x, DRIVERS "CONFIG_IA32_EMULATION=y\n");

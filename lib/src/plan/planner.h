@@ -83,6 +83,7 @@ void rule_grub_features(struct planner *p);
 void rule_unmounted(struct planner *p);
 void rule_ko_compression(struct planner *p);   /* modules.c */
 void rule_donor_kernel(struct planner *p);     /* kernel.c */
+void rule_kernel_target(struct planner *p);     /* kerneltarget.c */
 void rule_firmware(struct planner *p);         /* firmware.c */
 void rule_arch(struct planner *p);
 void rule_no_own_kernel(struct planner *p);

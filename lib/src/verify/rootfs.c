@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "fs/features.h"
 
 void step_root(struct verify *v)
 {
@@ -48,22 +49,12 @@ static void judge_grub_features(struct judgement *j, const struct fs_info *info,
 			judge(j, VERIFY_FAIL, "GRUB cannot read volume %u: feature %s", number, unknown[i]);
 }
 
-/* Features that stop a mount for writing, and the kernel that brought them (Documentation/filesystems/ext4, e2fsprogs' ext4(5)). */
 static void judge_kernel_features(struct judgement *j, const struct fs_info *info, unsigned number)
 {
-	static const struct {
-		const char *name;
-		unsigned version[2];
-	} since[] = {
-		{"metadata_csum", {3, 6}}, {"bigalloc", {3, 2}},   {"inline_data", {3, 8}},       {"encrypt", {4, 1}},
-		{"project", {4, 5}},       {"ea_inode", {4, 13}},  {"metadata_csum_seed", {4, 4}}, {"large_dir", {4, 13}},
-		{"casefold", {5, 2}},      {"verity", {5, 4}},
-	};
-
-	for (size_t i = 0; i < sizeof since / sizeof *since; i++)
-		if (strlist_has(&info->features, since[i].name) && kernel_older(j->v, since[i].version[0], since[i].version[1], 0))
-			judge(j, VERIFY_FAIL, "volume %u has the feature %s, which Linux knows from %u.%u; %s boots", number,
-			      since[i].name, since[i].version[0], since[i].version[1], j->v->kernel.release);
+	for (const struct fs_feature *f = fs_feature_since; f->name; f++)
+		if (strlist_has(&info->features, f->name) && kernel_older(j->v, f->major, f->minor, 0))
+			judge(j, VERIFY_FAIL, "volume %u has the feature %s, which Linux knows from %u.%u; %s boots", number, f->name, f->major,
+			      f->minor, j->v->kernel.release);
 }
 
 static void judge_state(struct judgement *j, const struct fs_info *info, unsigned number, bool for_grub)
