@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Helpers (qemu-nbd) are started without a shell, with an environment of our making, and end with the program, even when it is killed.
+# Helpers (qemu-nbd, e2fsck) are started without a shell, with an environment of our making, and end with the program, even when it is killed.
 set -euo pipefail
 # shellcheck source=support.sh
 . "$(dirname "${BASH_SOURCE[0]}")/support.sh"
-need qemu-img qemu-nbd
+need qemu-img qemu-nbd e2fsck
 
 guest=$(sample tiny-busybox)
 donor=$(sample donor-bookworm)
@@ -44,4 +44,34 @@ for output in "$work/out.qcow2" "$work/out.raw"; do
 	check "the source can be opened again" "$PV2HVM" inspect "$work/guest.qcow2"
 	rm -f "$work"/out* "$work"/.[!.]* 2>/dev/null || :
 done
+
+# A check of the source that never comes to its end, beside the conversion
+printf '#!/bin/sh\nexec sleep 1000\n' >"$work/e2fsck"
+chmod 755 "$work/e2fsck"
+mkdir "$work/out"
+if [ "$(id -u)" = 0 ] && unshare --mount mount --bind "$work/e2fsck" "$(command -v e2fsck)" 2>/dev/null; then
+	for signal in 15 9; do
+		# shellcheck disable=SC2016
+		unshare --mount sh -c 'mount --bind "$0" "$(command -v e2fsck)" && exec "$@"' "$work/e2fsck" \
+			"$PV2HVM" convert "$guest" --donor "$donor" -o "$work/out/guest.raw" >/dev/null 2>&1 &
+		program=$! pid='' status=0
+		for _ in $(seq 500); do
+			for pid in $(helpers_of "$program"); do
+				[ "$(cat "/proc/$pid/comm" 2>/dev/null)" != sleep ] || break 2
+			done
+			sleep 0.02
+		done
+		kill -"$signal" "$program" 2>/dev/null || failed "signal $signal: it ended before its check"
+		wait "$program" 2>/dev/null || status=$?
+		equal "signal $signal: ends by it, not waiting for the check" $((128 + signal)) "$status"
+		for _ in $(seq 20); do
+			[ "$(cat "/proc/$pid/comm" 2>/dev/null)" = sleep ] || break
+			sleep 0.1
+		done
+		check "signal $signal: no check is left" test "$(cat "/proc/$pid/comm" 2>/dev/null)" != sleep
+		equal "signal $signal: no output" '' "$(find "$work/out" -mindepth 1)"
+	done
+else
+	echo "skipped: e2fsck cannot be replaced here"
+fi
 finish

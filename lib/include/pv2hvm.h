@@ -116,7 +116,10 @@ P2H_API int p2h_verify(struct p2h_job *job, struct p2h_error *err);
 /* Writes the output. Only here is anything of the user's written. */
 P2H_API int p2h_commit(struct p2h_job *job, struct p2h_error *err);
 
-/* All stages in order; commits unless dry_run. Nothing to do: returns 0 with that outcome. */
+/*
+ * All stages in order; commits unless dry_run. Nothing to do: returns 0 with that outcome. Where p2h_inspect waits until e2fsck has looked at the
+ * source, this goes on beside it, and waits before anything is written or said.
+ */
 P2H_API int p2h_convert(struct p2h_job *job, bool dry_run, struct p2h_error *err);
 
 P2H_API enum p2h_outcome p2h_outcome(const struct p2h_job *job);

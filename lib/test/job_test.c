@@ -251,6 +251,108 @@ static void test_cancel(void **state)
 	}
 }
 
+/* spoilt.raw: the guest with damage that only e2fsck sees */
+static void spoil_guest(void)
+{
+	assert_int_equal(scratch_shell("cp guest.raw spoilt.raw && debugfs -w -R 'sif /etc/fstab blocks 4711' spoilt.raw 2>/dev/null"), 0);
+}
+
+/* Stage by stage, where the verdict is waited for first, and all in one, where it comes at the end: as exit, message and report it is the same. */
+static void assert_same_either_way(const struct p2h_options *options, int code)
+{
+	struct p2h_error error[2] = {0};
+	char *report[2][2] = {{NULL}};
+
+	for (int all = 0; all < 2; all++) {
+		CLEANUP_JOB struct p2h_job *job = NULL;
+		int rc;
+
+		assert_ok(p2h_open(scratch_path("spoilt.raw"), options, &job, E));
+		rc = all ? p2h_convert(job, false, &error[all]) : p2h_inspect(job, &error[all]);
+		if (!all && !rc)
+			rc = p2h_plan(job, &error[all]);
+		if (!all && !rc)
+			rc = p2h_apply(job, &error[all]);
+		if (!all && !rc)
+			rc = p2h_verify(job, &error[all]);
+		if (!all && !rc)
+			rc = p2h_commit(job, &error[all]);
+		assert_int_equal(rc, code);
+		for (int i = 0; i < 2; i++)
+			assert_ok(p2h_report(job, i ? P2H_JSON : P2H_TEXT, &report[all][i], E));
+		if (!code)
+			assert_int_equal(scratch_shell("mv out.raw out%d.raw", all), 0);
+		assert_false(scratch_exists("out.raw") || scratch_exists("spoilt.raw.pv2hvm-undo"));
+	}
+	assert_string_equal(error[0].msg, error[1].msg);
+	for (int i = 0; i < 2; i++) {
+		assert_string_equal(report[0][i], report[1][i]);
+		assert_non_null(strstr(report[0][i], "i_blocks is 4711"));
+		free(report[0][i]);
+		free(report[1][i]);
+	}
+}
+
+static void test_damage_is_found_beside(void **state)
+{
+	static const char *const allowed[] = {"source-state", NULL};
+	struct p2h_options options = usual();
+	CLEANUP_FREE char *before = NULL, *after = NULL;
+	size_t before_len, after_len;
+
+	(void)state;
+	need_images();
+	spoil_guest();
+	before = scratch_read("spoilt.raw", &before_len);
+	assert_same_either_way(&options, P2H_REFUSED);
+	options = usual();
+	options.kernel = "1.2.3"; /* another reason to refuse */
+	assert_same_either_way(&options, P2H_REFUSED);
+	options = usual();
+	options.in_place = true;
+	options.output = NULL;
+	assert_same_either_way(&options, P2H_REFUSED);
+	options = usual();
+	options.allow = allowed;
+	assert_same_either_way(&options, 0);
+	assert_int_equal(scratch_shell("cmp out0.raw out1.raw && rm out0.raw out1.raw"), 0);
+	after = scratch_read("spoilt.raw", &after_len);
+	assert_int_equal(before_len, after_len);
+	assert_memory_equal(before, after, before_len);
+	assert_int_equal(scratch_shell("rm spoilt.raw"), 0);
+}
+
+static int stop_while_waiting(void *arg, unsigned step, unsigned steps, const char *what, uint64_t done, uint64_t total)
+{
+	(void)arg;
+	(void)step;
+	(void)steps;
+	(void)done;
+	(void)total;
+	return !strcmp(what, "waiting for e2fsck");
+}
+
+/* What was not waited for is not said to be checked. */
+static void test_cancel_the_wait(void **state)
+{
+	CLEANUP_JOB struct p2h_job *job = NULL;
+	struct p2h_options options = usual();
+	CLEANUP_FREE char *json = NULL;
+
+	(void)state;
+	need_images();
+	options.progress = stop_while_waiting;
+	assert_ok(p2h_open(scratch_path("guest.raw"), &options, &job, E));
+	assert_code(p2h_convert(job, false, E), P2H_REFUSED);
+	assert_message_has("interrupted");
+	assert_int_equal(p2h_outcome(job), P2H_OUTCOME_OPEN);
+	assert_code(p2h_commit(job, E), P2H_USAGE);
+	assert_false(scratch_exists("out.raw"));
+	assert_ok(p2h_report(job, P2H_JSON, &json, E));
+	assert_non_null(strstr(json, "\"checked\": false"));
+	assert_null(strstr(json, "\"checked\": true"));
+}
+
 static void test_usage(void **state)
 {
 	struct p2h_job *job = NULL;
@@ -291,6 +393,7 @@ int main(void)
 		cmocka_unit_test(test_stages),	cmocka_unit_test(test_dry_run_writes_nothing), cmocka_unit_test(test_in_place_and_undo),
 		cmocka_unit_test(test_nothing_to_do), cmocka_unit_test(test_refused),	       cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_usage), cmocka_unit_test(test_same_identity),
+		cmocka_unit_test(test_damage_is_found_beside), cmocka_unit_test(test_cancel_the_wait),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -110,7 +112,7 @@ static void assert_dirty(bool expected)
 	struct fs_recovery r;
 
 	assert_ok(disk_open(scratch_path("dirty.img"), "raw", 0, &d, E));
-	assert_ok(fs_ext_look(d, false, &r, E));
+	assert_ok(fs_ext_look(d, &r, E));
 	assert_int_equal(r.needs_recovery || r.has_errors, expected);
 	assert_false(r.checked);
 	disk_close(d);
@@ -279,6 +281,19 @@ static void test_errors_under_a_journal(void **state)
 	SHELL("e2fsck -fn ours.img >/dev/null 2>&1");
 }
 
+/* As for a conversion: what must be recovered is told, else e2fsck says what it finds. */
+static void look(struct disk *d, struct fs_recovery *ret)
+{
+	struct fs_check *check = NULL;
+
+	assert_ok(fs_ext_look(d, ret, E));
+	if (ret->needs_recovery || ret->has_errors || ret->has_orphans)
+		return;
+	assert_ok(fs_check_start(d, &check, ret, E));
+	assert_non_null(check);
+	assert_ok(fs_check_end(check, NULL, NULL, ret, E));
+}
+
 /* What e2fsck says of dirty.img: read in place, and (through a disk without a descriptor) on a scratch file. */
 static void look_both_ways(const char *what, struct fs_recovery *ret)
 {
@@ -287,9 +302,9 @@ static void look_both_ways(const char *what, struct fs_recovery *ret)
 	struct disk *d = NULL;
 
 	assert_ok(disk_open(scratch_path("dirty.img"), "raw", 0, &d, E));
-	assert_ok(fs_ext_look(d, true, &in_place, E));
+	look(d, &in_place);
 	assert_ok(transaction_open(d, MEMORY, NULL, &t, E));
-	assert_ok(fs_ext_look(transaction_disk(t), true, ret, E));
+	look(transaction_disk(t), ret);
 	if (in_place.checked != ret->checked || in_place.damaged != ret->damaged || strcmp(in_place.words, ret->words))
 		fail_msg("%s: in place %d '%s', scratch %d '%s'", what, in_place.damaged, in_place.words, ret->damaged, ret->words);
 	transaction_close(t);
@@ -342,6 +357,50 @@ static void test_unmarked_damage(void **state)
 	SHELL("e2fsck -fn ours.img >check.log 2>&1 || { cat check.log; exit 1; }");
 	recover_to("again.img", FS_RECOVER_CHECK | FS_RECOVER_REPAIR, &r);
 	assert_same("ours.img", "again.img");
+}
+
+static bool stop_at_once(void *arg)
+{
+	++*(int *)arg;
+	return true;
+}
+
+/* One that nobody waits for any more, or that the caller wants to stop: no process and no descriptor is left. */
+static void test_check_is_stopped(void **state)
+{
+	struct transaction *t = NULL;
+	struct disk *d = NULL;
+	int asked = 0;
+
+	(void)state;
+	need_tools();
+	make_image(config[2].options);
+	SHELL("mv new.img dirty.img");
+	assert_ok(disk_open(scratch_path("dirty.img"), "raw", 0, &d, E));
+	assert_ok(transaction_open(d, MEMORY, NULL, &t, E));
+	for (int i = 0; i < 4; i++) {
+		struct disk *volume = i & 1 ? d : transaction_disk(t);
+		struct fs_check *check = NULL;
+		struct fs_recovery r = {0};
+		int before = dup(0), after;
+
+		assert_ok(fs_check_start(volume, &check, &r, E));
+		assert_non_null(check);
+		if (i & 2)
+			assert_code(fs_check_end(check, stop_at_once, &asked, &r, E), P2H_REFUSED);
+		else
+			fs_check_kill(check);
+		assert_false(r.checked || r.damaged);
+		assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+		close(before);
+		after = dup(0);
+		assert_int_equal(after, before);
+		close(after);
+	}
+	assert_int_equal(asked, 2);
+	fs_check_kill(NULL);
+	transaction_close(t);
+	disk_close(d);
 }
 
 /* On the list of orphans although the journal is empty: the kernel clears it at its next mount, and that is no damage. */
@@ -431,7 +490,7 @@ int main(void)
 		cmocka_unit_test(test_broken_journals),	   cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_errors_under_a_journal), cmocka_unit_test(test_nothing_to_do),
 		cmocka_unit_test(test_unmarked_damage), cmocka_unit_test(test_orphans),
-		cmocka_unit_test(test_failing_scratch),
+		cmocka_unit_test(test_failing_scratch), cmocka_unit_test(test_check_is_stopped),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);

@@ -2,6 +2,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #define SAID_KEPT 16384u       /* bytes */
 #define SAID_MAX (256 * 1024u)  /* some damage makes e2fsck go round in circles and never stop talking */
 #define E2FSCK_UNCORRECTED 4
+#define STOP_EVERY_MS 100
 
 static bool starts_with(const char *text, size_t len, const char *start)
 {
@@ -139,16 +141,30 @@ static int wait_for(pid_t pid, const char *program, int *ret_status, struct p2h_
 	return 0;
 }
 
+static int ask(const struct ext_fsck_stop *stop, int fd, struct p2h_error *err)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	while (stop) {
+		if (stop->fn(stop->arg))
+			return error_set(err, P2H_REFUSED, "interrupted");
+		if (poll(&p, 1, STOP_EVERY_MS) > 0)
+			return 0;
+	}
+	return 0;
+}
+
 /* The first bytes are kept. *ret_endless: it was not heard to its end. */
-static int read_said(int fd, char *said, size_t size, size_t *ret_len, bool *ret_endless, struct p2h_error *err)
+static int read_said(int fd, const struct ext_fsck_stop *stop, char *said, size_t size, size_t *ret_len, bool *ret_endless, struct p2h_error *err)
 {
 	char piece[4096];
 	size_t total = 0;
 	ssize_t n;
+	int rc;
 
 	*ret_len = 0;
 	*ret_endless = false;
-	while ((n = read(fd, piece, sizeof(piece))) != 0) {
+	while (!(rc = ask(stop, fd, err)) && (n = read(fd, piece, sizeof(piece))) != 0) {
 		size_t take = size - *ret_len;
 
 		if (n < 0 && errno == EINTR)
@@ -164,48 +180,69 @@ static int read_said(int fd, char *said, size_t size, size_t *ret_len, bool *ret
 		if (*ret_endless)
 			return 0;
 	}
-	return 0;
+	return rc;
 }
 
-int ext_fsck(const char *name, const char *const *options, int64_t now, char *words, size_t size, int *ret_status, struct p2h_error *err)
+int ext_fsck_start(const char *name, const char *const *options, int64_t now, struct ext_fsck *ret, struct p2h_error *err)
 {
 	char clock[48];
 	const char *argv[8] = {"env", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", clock, "e2fsck"};
-	CLEANUP_FREE char *said = malloc(SAID_KEPT);
 	CLEANUP_FD int out = -1, in = -1;
-	int pipe_fd[2], rc, wait_rc;
-	size_t n = 4, len;
-	bool endless;
-	pid_t pid;
+	int pipe_fd[2], rc;
+	size_t n = 4;
 
 	snprintf(clock, sizeof(clock), "E2FSCK_TIME=%lld", (long long)(now > 0 ? now : 1));
 	for (size_t i = 0; i < 2 && options[i]; i++)
 		argv[n++] = options[i];
 	argv[n] = name;
-	if (!said)
-		return error_nomem(err);
 	if (pipe2(pipe_fd, O_CLOEXEC))
 		return error_sys(err, errno, "e2fsck: cannot prepare to start it");
 	out = pipe_fd[0];
 	in = pipe_fd[1];
-	rc = run_start(argv, "e2fsprogs", in, in, -1, &pid, err);
+	rc = run_start(argv, "e2fsprogs", in, in, -1, &ret->pid, err);
+	if (!rc)
+		ret->out = TAKE_FD(out);
+	return rc;
+}
+
+void ext_fsck_kill(struct ext_fsck *f)
+{
+	int status;
+
+	kill(f->pid, SIGKILL);
+	wait_for(f->pid, "e2fsck", &status, NULL);
+	close(f->out);
+}
+
+int ext_fsck_end(struct ext_fsck *f, const char *name, const struct ext_fsck_stop *stop, char *words, size_t size, int *ret_status,
+		 struct p2h_error *err)
+{
+	CLEANUP_FREE char *said = malloc(SAID_KEPT);
+	bool endless = false;
+	size_t len;
+	int rc = said ? read_said(f->out, stop, said, SAID_KEPT, &len, &endless, err) : error_nomem(err);
+
+	if (rc || endless) {
+		ext_fsck_kill(f);
+		*ret_status = E2FSCK_UNCORRECTED;
+	} else {
+		close(f->out);
+		rc = wait_for(f->pid, "e2fsck", ret_status, err);
+	}
 	if (rc)
 		return rc;
-	close(TAKE_FD(in));
-	rc = read_said(out, said, SAID_KEPT, &len, &endless, err);
-	if (rc || endless)
-		kill(pid, SIGKILL);
-	wait_rc = wait_for(pid, "e2fsck", ret_status, rc || endless ? NULL : err);
-	if (endless && !rc) {
-		*ret_status = E2FSCK_UNCORRECTED;
-		wait_rc = 0;
-	}
-	if (rc || wait_rc)
-		return rc ? rc : wait_rc;
 	if (*ret_status == 127)
 		return error_set(err, P2H_TOOL, "e2fsck is not installed (Debian package e2fsprogs)");
 	keep_words(said, said + len, name, words, size);
 	return 0;
+}
+
+int ext_fsck(const char *name, const char *const *options, int64_t now, char *words, size_t size, int *ret_status, struct p2h_error *err)
+{
+	struct ext_fsck f;
+	int rc = ext_fsck_start(name, options, now, &f, err);
+
+	return rc ? rc : ext_fsck_end(&f, name, NULL, words, size, ret_status, err);
 }
 
 int ext_fsck_replay(const char *name, bool *ret_done, struct p2h_error *err)

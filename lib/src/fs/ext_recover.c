@@ -1,7 +1,6 @@
 /* ext_recover.c - journal replay and safe repairs by e2fsck, on a copy of what it looks at */
 #include "fs/recover.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,27 +17,6 @@ struct recover {
 	struct p2h_error *err;
 };
 
-static void cleanup_e2(struct ext *e)
-{
-	if (e->e2)
-		ext2fs_free(e->e2); /* without writing anything */
-}
-
-static int open_e2(struct recover *r, struct ext *e, int flags)
-{
-	errcode_t rc;
-
-	ext_error_init();
-	e->disk = r->volume;
-	rc = ext_io_open(e, flags | EXT2_FLAG_64BITS | EXT2_FLAG_SKIP_MMP);
-	if (rc) {
-		e->e2 = NULL;
-		return ext_error(e, rc, "opening the file system", r->err);
-	}
-	e->e2->default_bitmap_type = EXT2FS_BMAP64_RBTREE;
-	return ext_mmp_check(e, r->err);
-}
-
 static int read_super(struct recover *r)
 {
 	if (r->volume->size < SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE) {
@@ -48,7 +26,7 @@ static int read_super(struct recover *r)
 	return disk_read(r->volume, &r->sb, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, r->err);
 }
 
-static bool is_ext(const struct ext2_super_block *sb)
+bool ext_is_ext(const struct ext2_super_block *sb)
 {
 	return le16_get(&sb->s_magic) == EXT2_SUPER_MAGIC &&
 	       le32_get(&sb->s_log_block_size) <= EXT2_MAX_BLOCK_LOG_SIZE - EXT2_MIN_BLOCK_LOG_SIZE;
@@ -64,23 +42,22 @@ static bool has_errors(const struct ext2_super_block *sb)
 	return le16_get(&sb->s_state) & EXT2_ERROR_FS;
 }
 
-static bool has_external_journal(const struct ext2_super_block *sb)
-{
-	return le32_get(&sb->s_feature_compat) & EXT3_FEATURE_COMPAT_HAS_JOURNAL && !sb->s_journal_inum;
-}
-
-static int64_t last_write(const struct ext2_super_block *sb)
+int64_t ext_last_write(const struct ext2_super_block *sb)
 {
 	return (int64_t)(le32_get(&sb->s_wtime) | (uint64_t)sb->s_wtime_hi << 32);
 }
 
-/* What is wrong with the volume goes to the report; what is wrong with this host ends the job. */
-static int in_words(struct recover *r, int code)
+int ext_in_words(int code, const struct p2h_error *err, struct fs_recovery *ret)
 {
 	if (code != P2H_CORRUPT && code != P2H_UNSUPPORTED && code != P2H_NOTFOUND && code != P2H_BUSY)
 		return code;
-	snprintf(r->result->words, sizeof(r->result->words), "%.390s", r->err->msg);
+	snprintf(ret->words, sizeof(ret->words), "%.390s", err->msg);
 	return 0;
+}
+
+static int in_words(struct recover *r, int code)
+{
+	return ext_in_words(code, r->err, r->result);
 }
 
 static int check_external(struct recover *r)
@@ -103,11 +80,11 @@ static int check_external(struct recover *r)
  */
 static int count_free(struct recover *r)
 {
-	CLEANUP(cleanup_e2) struct ext e = {0};
+	CLEANUP(ext_close_bare) struct ext e = {0};
 	uint64_t blocks = 0, inodes = 0;
 	struct ext2_super_block *sb;
 	errcode_t rc;
-	int code = open_e2(r, &e, EXT2_FLAG_RW);
+	int code = ext_open_bare(r->volume, EXT2_FLAG_RW, &e, r->err);
 
 	if (code)
 		return code;
@@ -121,7 +98,7 @@ static int count_free(struct recover *r)
 		ext2fs_free_blocks_count_set(sb, blocks);
 		sb->s_free_inodes_count = (uint32_t)inodes;
 	}
-	e.e2->now = (time_t)(last_write(&r->sb) > 0 ? last_write(&r->sb) : 1);
+	e.e2->now = (time_t)(ext_last_write(&r->sb) > 0 ? ext_last_write(&r->sb) : 1);
 	e.e2->flags |= EXT2_FLAG_SUPER_ONLY | EXT2_FLAG_MASTER_SB_ONLY;
 	ext2fs_mark_super_dirty(e.e2);
 	rc = ext2fs_flush(e.e2);
@@ -131,16 +108,9 @@ static int count_free(struct recover *r)
 static int with_scratch(struct recover *r, int (*blocks)(struct ext *, struct blockset *, struct p2h_error *), int flags,
 			int (*work)(struct recover *, struct ext_scratch *))
 {
-	CLEANUP(cleanup_e2) struct ext e = {0};
 	CLEANUP(ext_scratch_done) struct ext_scratch s = {.fd = -1};
-	int rc = open_e2(r, &e, flags);
+	int rc = ext_scratch_make(r->volume, blocks, flags, &s, r->err);
 
-	if (!rc)
-		rc = ext_scratch_open(r->volume, e.e2->blocksize, &s, r->err);
-	if (!rc)
-		rc = blocks(&e, &s.set, r->err);
-	if (!rc)
-		rc = ext_scratch_fill(&s, r->err);
 	return rc ? rc : work(r, &s);
 }
 
@@ -157,7 +127,7 @@ static int run_e2fsck(struct recover *r, struct ext_scratch *s, const char *cons
 	int rc;
 
 	ext_scratch_name(s, name, sizeof(name));
-	rc = ext_fsck(name, options, last_write(&r->sb), r->result->words, sizeof(r->result->words), ret_status, r->err);
+	rc = ext_fsck(name, options, ext_last_write(&r->sb), r->result->words, sizeof(r->result->words), ret_status, r->err);
 	return rc ? rc : ext_scratch_super(s, ret, r->err);
 }
 
@@ -172,7 +142,7 @@ static int take_replayed(struct recover *r, struct ext_scratch *s)
 
 static bool journal_gone(const struct ext2_super_block *sb)
 {
-	return !is_ext(sb) || needs_recovery(sb) || !(le32_get(&sb->s_feature_compat) & EXT3_FEATURE_COMPAT_HAS_JOURNAL);
+	return !ext_is_ext(sb) || needs_recovery(sb) || !(le32_get(&sb->s_feature_compat) & EXT3_FEATURE_COMPAT_HAS_JOURNAL);
 }
 
 /* e2fsck -p takes a journal that it cannot read away and makes an empty one, and says so: "*** journal has been deleted ***". */
@@ -258,42 +228,12 @@ static int clear_orphans(struct recover *r, struct ext_scratch *s)
 	return ext_scratch_take(s, r->err);
 }
 
-static int check(struct recover *r, const char *name)
-{
-	static const char *const options[] = {"-fn", "-Eno_optimize_extents", NULL};
-	struct fs_recovery *result = r->result;
-	int status = 0, rc = ext_fsck(name, options, last_write(&r->sb), result->words, sizeof(result->words), &status, r->err);
-
-	if (rc)
-		return rc;
-	result->checked = true;
-	result->damaged = status;
-	if (!status)
-		result->words[0] = '\0'; /* remarks */
-	else if (!result->words[0])
-		snprintf(result->words, sizeof(result->words), "exit status %d", status);
-	return 0;
-}
-
-static int check_scratch(struct recover *r, struct ext_scratch *s)
-{
-	char name[64];
-
-	ext_scratch_name(s, name, sizeof(name));
-	return check(r, name);
-}
-
-/* e2fsck -n only reads: what lies in a file or on a device as it is needs no copy. */
 static int check_step(struct recover *r)
 {
-	char name[96];
+	struct fs_check *check = NULL;
+	int rc = fs_check_start(r->volume, &check, r->result, r->err);
 
-	if (has_external_journal(&r->sb))
-		return 0; /* without it e2fsck does nothing */
-	if (r->volume->fd < 0)
-		return with_scratch(r, ext_check_blocks, EXT2_FLAG_IGNORE_CSUM_ERRORS, check_scratch);
-	snprintf(name, sizeof(name), "/proc/%ld/fd/%d?offset=%" PRIu64, (long)getpid(), r->volume->fd, r->volume->fd_offset);
-	return check(r, name);
+	return rc || !check ? rc : fs_check_end(check, NULL, NULL, r->result, r->err);
 }
 
 static int repair_safely(struct recover *r, struct ext_scratch *s)
@@ -304,7 +244,7 @@ static int repair_safely(struct recover *r, struct ext_scratch *s)
 
 	if (rc)
 		return rc;
-	if (status & ~E2FSCK_CORRECTED || !is_ext(&sb) || has_errors(&sb)) {
+	if (status & ~E2FSCK_CORRECTED || !ext_is_ext(&sb) || has_errors(&sb)) {
 		nothing_done(r, status);
 		return 0;
 	}
@@ -368,7 +308,7 @@ static int start(struct recover *r, struct fs_recovery *ret, bool *ret_ext)
 	int rc = read_super(r);
 
 	*ret = (struct fs_recovery){0};
-	*ret_ext = !rc && is_ext(&r->sb);
+	*ret_ext = !rc && ext_is_ext(&r->sb);
 	if (*ret_ext) {
 		ret->needs_recovery = needs_recovery(&r->sb);
 		ret->has_errors = has_errors(&r->sb);
@@ -387,15 +327,10 @@ int fs_ext_recover(struct disk *volume, unsigned flags, struct fs_recovery *ret,
 	return rc || !ext ? rc : recover(&r, flags);
 }
 
-int fs_ext_look(struct disk *volume, bool whole, struct fs_recovery *ret, struct p2h_error *err)
+int fs_ext_look(struct disk *volume, struct fs_recovery *ret, struct p2h_error *err)
 {
-	struct p2h_error own;
-	struct recover r = {.volume = volume, .result = ret, .err = err ? err : &own};
+	struct recover r = {.volume = volume, .result = ret, .err = err};
 	bool ext;
-	int rc = start(&r, ret, &ext);
 
-	if (rc || !ext || !whole || ret->needs_recovery || ret->has_errors || ret->has_orphans)
-		return rc;
-	rc = check_step(&r);
-	return rc ? in_words(&r, rc) : 0;
+	return start(&r, ret, &ext);
 }

@@ -144,6 +144,45 @@ int ext_scratch_fill(struct ext_scratch *s, struct p2h_error *err)
 	return rc;
 }
 
+int ext_open_bare(struct disk *volume, int flags, struct ext *ret, struct p2h_error *err)
+{
+	errcode_t rc;
+
+	ext_error_init();
+	ret->disk = volume;
+	rc = ext_io_open(ret, flags | EXT2_FLAG_64BITS | EXT2_FLAG_SKIP_MMP);
+	if (rc) {
+		ret->e2 = NULL;
+		return ext_error(ret, rc, "opening the file system", err);
+	}
+	ret->e2->default_bitmap_type = EXT2FS_BMAP64_RBTREE;
+	return ext_mmp_check(ret, err);
+}
+
+void ext_close_bare(struct ext *e)
+{
+	if (e->e2)
+		ext2fs_free(e->e2);
+}
+
+int ext_scratch_make(struct disk *volume, int (*blocks)(struct ext *, struct blockset *, struct p2h_error *), int flags, struct ext_scratch *ret,
+		     struct p2h_error *err)
+{
+	CLEANUP(ext_close_bare) struct ext e = {0};
+	int rc = ext_open_bare(volume, flags, &e, err);
+
+	if (!rc)
+		rc = ext_scratch_open(volume, e.e2->blocksize, ret, err);
+	if (rc)
+		return rc;
+	rc = blocks(&e, &ret->set, err);
+	if (!rc)
+		rc = ext_scratch_fill(ret, err);
+	if (rc)
+		ext_scratch_done(ret);
+	return rc;
+}
+
 int ext_scratch_super(struct ext_scratch *s, struct ext2_super_block *ret, struct p2h_error *err)
 {
 	return file_read(s, (char *)ret, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, err);

@@ -20,11 +20,22 @@ struct fs_recovery {
 	char words[400];     /* what e2fsck said of what could not be done, of what is damaged, or of what it repaired; "" if nothing */
 };
 
+/* Reads only: is there an ext file system that must be recovered (needs_recovery, has_errors, has_orphans)? */
+int fs_ext_look(struct disk *volume, struct fs_recovery *ret, struct p2h_error *err);
+
 /*
- * Reads only. Is there an ext file system that must be recovered (needs_recovery, has_errors, has_orphans)? If not, and `whole`: what does e2fsck
- * say of it? That is read in place where the volume lies in a raw file or on a device, else on a scratch file.
+ * Starts e2fsck -fn in a process of its own; the caller goes on, and must neither close nor change what the volume lies on before the end. It reads in
+ * place where the volume lies in a raw file or on a device, else a scratch file made here. *ret stays NULL where it could not be checked:
+ * its metadata cannot be read (result->words say why), or its journal lies elsewhere.
  */
-int fs_ext_look(struct disk *volume, bool whole, struct fs_recovery *ret, struct p2h_error *err);
+struct fs_check;
+int fs_check_start(struct disk *volume, struct fs_check **ret, struct fs_recovery *result, struct p2h_error *err);
+/*
+ * Waits for its verdict, which goes into *result (checked, damaged, words), and frees it in any case. stop (may be NULL) is asked some times a second;
+ * P2H_REFUSED: it said yes, and e2fsck was ended.
+ */
+int fs_check_end(struct fs_check *c, bool (*stop)(void *arg), void *arg, struct fs_recovery *result, struct p2h_error *err);
+void fs_check_kill(struct fs_check *c); /* NULL is allowed */
 
 #define FS_RECOVER_CHECK 1u  /* look for damage that is not marked, too */
 #define FS_RECOVER_REPAIR 2u /* what is damaged: repair what is safe (e2fsck -p) */

@@ -8,11 +8,13 @@
 #define STEPS 5
 #define MEMORY_BUDGET (56 * 1024 * 1024u)
 
-static int job_progress(struct p2h_job *job, const char *what, uint64_t done, uint64_t total)
+bool job_progress(struct p2h_job *job, const char *what, uint64_t done, uint64_t total)
 {
 	const struct p2h_options *o = &job->options;
 
-	return o->progress ? o->progress(o->progress_arg, job->step, STEPS, what, done, total) : 0;
+	if (o->progress && o->progress(o->progress_arg, job->step, STEPS, what, done, total))
+		job->stopped = true;
+	return job->stopped;
 }
 
 int job_step(struct p2h_job *job, const char *what, struct p2h_error *err)
@@ -91,12 +93,19 @@ static int inspect(struct p2h_job *job, struct p2h_error *err)
 	return verify_before(job, err);
 }
 
-int p2h_inspect(struct p2h_job *job, struct p2h_error *err)
+static int inspect_beside_check(struct p2h_job *job, struct p2h_error *err)
 {
 	int rc = run_stage(job, inspect, &job->have_facts, err);
 
 	job->have_before &= job->have_facts;
 	return rc;
+}
+
+int p2h_inspect(struct p2h_job *job, struct p2h_error *err)
+{
+	int rc = inspect_beside_check(job, err);
+
+	return rc ? rc : job_check_end(job, err);
 }
 
 static int plan(struct p2h_job *job, struct p2h_error *err)
@@ -264,19 +273,54 @@ int p2h_commit(struct p2h_job *job, struct p2h_error *err)
 	return rc;
 }
 
+static int try_out(struct p2h_job *job, struct p2h_error *err)
+{
+	int rc = p2h_plan(job, err);
+
+	if (!rc)
+		rc = p2h_apply(job, err);
+	return rc ? rc : p2h_verify(job, err);
+}
+
+static void forget_plan(struct p2h_job *job)
+{
+	transaction_close(TAKE(job->transaction));
+	disk_close(TAKE(job->shifted));
+	plan_done(&job->plan);
+	verify_report_done(&job->after);
+	job->have_plan = job->applied = job->have_after = false;
+	job->outcome = P2H_OUTCOME_OPEN;
+}
+
+/* What comes out, a refusal too, counts only if the source is what it was taken for; else all of it is done again with the check's verdict. */
+static int try_out_beside_check(struct p2h_job *job, struct p2h_error *err)
+{
+	unsigned step = job->step;
+	int rc, checked;
+
+	job->misjudged = false;
+	rc = try_out(job, err);
+	checked = job_check_end(job, err);
+	if (checked)
+		job->outcome = P2H_OUTCOME_OPEN;
+	if (checked || !job->misjudged || job->stopped)
+		return checked ? checked : rc;
+	forget_plan(job);
+	job->step = step;
+	return try_out(job, err);
+}
+
 int p2h_convert(struct p2h_job *job, bool dry_run, struct p2h_error *err)
 {
-	int rc = p2h_inspect(job, err);
+	int rc = inspect_beside_check(job, err);
 
 	job->dry_run = dry_run;
 	job->verb = "convert";
-	if (rc || job->outcome == P2H_OUTCOME_NOTHING)
+	if (rc)
 		return rc;
-	rc = p2h_plan(job, err);
-	if (!rc)
-		rc = p2h_apply(job, err);
-	if (!rc)
-		rc = p2h_verify(job, err);
+	if (job->outcome == P2H_OUTCOME_NOTHING)
+		return job_check_end(job, err);
+	rc = try_out_beside_check(job, err);
 	return rc || dry_run ? rc : p2h_commit(job, err);
 }
 
@@ -323,12 +367,9 @@ void p2h_close(struct p2h_job *job)
 {
 	if (!job)
 		return;
-	transaction_close(job->transaction);
-	disk_close(job->shifted);
-	plan_done(&job->plan);
+	forget_plan(job);
 	facts_done(&job->facts);
 	verify_report_done(&job->before);
-	verify_report_done(&job->after);
 	guest_close(job->guest, NULL);
 	guest_close(job->donor, NULL);
 	job_recover_done(job);

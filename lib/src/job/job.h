@@ -3,6 +3,7 @@
 #define P2H_JOB_JOB_H
 
 #include "disk/commit.h"
+#include "fs/recover.h"
 #include "report/report.h"
 
 struct p2h_job {
@@ -18,6 +19,9 @@ struct p2h_job {
 	struct transaction *donor_recovered;
 	struct facts_recovery *recovery;  /* per volume of the source that was looked at or needed it; words are its own */
 	size_t recoveries;
+	struct fs_check *check;           /* of the volume of recovery[check_of], which is taken for sound; NULL: its verdict is known */
+	size_t check_of;
+	bool misjudged;                   /* the verdict is not that it is sound: what was planned since is not to be believed */
 	struct guest *guest, *donor;
 	struct facts facts;
 	struct verify_report before, after;
@@ -29,6 +33,7 @@ struct p2h_job {
 	uint64_t changed_bytes;
 	struct strlist warnings;
 	unsigned step;
+	bool stopped; /* the caller wants to */
 };
 
 /* open.c: opens source and donor, after checking them and the output. */
@@ -38,6 +43,10 @@ bool job_output_is_device(const struct p2h_job *job);
 
 /* recover.c: checks, replays journals and repairs, on a transaction of its own over the source. */
 int job_recover(struct p2h_job *job, struct p2h_error *err);
+/* check.c: starts the look at a volume. result->checked: it is under way; its entry in job->recovery is the next one. */
+int job_check_start(struct p2h_job *job, const struct volume *v, struct fs_recovery *result, struct p2h_error *err);
+/* Waits for the verdict, if there is one to wait for, and puts it into job->recovery, the facts and `misjudged`. */
+int job_check_end(struct p2h_job *job, struct p2h_error *err);
 /* The donor's journals; what cannot be replayed becomes a warning. */
 int job_recover_donor(struct p2h_job *job, struct p2h_error *err);
 void job_recover_done(struct p2h_job *job);
@@ -48,6 +57,8 @@ int job_recovery_facts(struct p2h_job *job, struct p2h_error *err);
 /* Puts the recovered blocks into the job's own transaction. */
 int job_recovery_apply(struct p2h_job *job, struct p2h_error *err);
 
+/* Tells the progress callback; true: the caller wants to stop. */
+bool job_progress(struct p2h_job *job, const char *what, uint64_t done, uint64_t total);
 /* One step further for the progress callback. Non-zero: the caller wants to stop (err is filled). */
 int job_step(struct p2h_job *job, const char *what, struct p2h_error *err);
 

@@ -47,6 +47,19 @@ static int keep(struct p2h_job *job, unsigned number, const struct fs_recovery *
 	return 0;
 }
 
+static bool must_recover(const struct fs_recovery *r)
+{
+	return r->needs_recovery || r->has_errors || r->has_orphans;
+}
+
+static int check_now(struct disk *slice, struct fs_recovery *ret, struct p2h_error *err)
+{
+	struct fs_check *check = NULL;
+	int rc = fs_check_start(slice, &check, ret, err);
+
+	return rc || !check ? rc : fs_check_end(check, NULL, NULL, ret, err);
+}
+
 /* Over a transaction only where something must be changed: what lies below is read faster. */
 static int recover_volume(struct disk *disk, const struct volume *v, unsigned flags, struct transaction **recovered, struct fs_recovery *ret,
 			  struct p2h_error *err)
@@ -55,8 +68,10 @@ static int recover_volume(struct disk *disk, const struct volume *v, unsigned fl
 	int rc = volume_open(view(disk, *recovered), v, &slice, err);
 
 	if (!rc)
-		rc = fs_ext_look(slice, flags & FS_RECOVER_CHECK, ret, err);
-	if (rc || !(ret->needs_recovery || ret->has_errors || ret->has_orphans || (ret->damaged && flags & FS_RECOVER_REPAIR)))
+		rc = fs_ext_look(slice, ret, err);
+	if (!rc && flags & FS_RECOVER_CHECK && !must_recover(ret))
+		rc = check_now(slice, ret, err);
+	if (rc || !(must_recover(ret) || (ret->damaged && flags & FS_RECOVER_REPAIR)))
 		return rc;
 	if (!*recovered) {
 		rc = transaction_open(disk, MEMORY_BUDGET, NULL, recovered, err);
@@ -68,23 +83,31 @@ static int recover_volume(struct disk *disk, const struct volume *v, unsigned fl
 	return rc ? rc : fs_ext_recover(slice, flags, ret, err);
 }
 
+/* A repair needs the verdict at once. */
+static int recover_source(struct p2h_job *job, const struct volume *v, struct p2h_error *err)
+{
+	unsigned flags = !job->options.repair ? 0 : job->options.no_check ? FS_RECOVER_REPAIR : FS_RECOVER_REPAIR | FS_RECOVER_CHECK;
+	struct fs_recovery r;
+	int rc = recover_volume(job->source_disk, v, flags, &job->recovered, &r, err);
+
+	if (!rc && !flags && !job->options.no_check && !r.has_errors && (r.replayed || !r.needs_recovery))
+		rc = job_check_start(job, v, &r, err);
+	if (!rc && (r.needs_recovery || r.has_errors || r.checked))
+		rc = keep(job, v->number, &r, err);
+	return rc ? error_prefix(err, rc, "%s: recovery of volume %u", job->source, v->number) : 0;
+}
+
 int job_recover(struct p2h_job *job, struct p2h_error *err)
 {
-	unsigned flags = (job->options.repair ? FS_RECOVER_REPAIR : 0) | (job->options.no_check ? 0 : FS_RECOVER_CHECK);
 	CLEANUP(volumes_done) struct volumes volumes = {0};
 	int rc = volumes_probe(job->source_disk, &volumes, err);
 
 	for (size_t i = 0; !rc && i < volumes.len; i++) {
-		const struct volume *v = &volumes.item[i];
-		struct fs_recovery r;
-
-		if (strncmp(v->content, "ext", 3))
+		if (strncmp(volumes.item[i].content, "ext", 3))
 			continue;
-		rc = recover_volume(job->source_disk, v, flags, &job->recovered, &r, err);
-		if (!rc && (r.needs_recovery || r.has_errors || r.checked))
-			rc = keep(job, v->number, &r, err);
-		if (rc)
-			error_prefix(err, rc, "%s: recovery of volume %u", job->source, v->number);
+		rc = job_check_end(job, err); /* one at a time: all read the same disk */
+		if (!rc)
+			rc = recover_source(job, &volumes.item[i], err);
 	}
 	return rc;
 }
@@ -114,6 +137,7 @@ int job_recover_donor(struct p2h_job *job, struct p2h_error *err)
 
 void job_recover_done(struct p2h_job *job)
 {
+	fs_check_kill(job->check);
 	for (size_t i = 0; i < job->recoveries; i++)
 		free((char *)job->recovery[i].words);
 	free(job->recovery);
@@ -127,6 +151,7 @@ int job_recovery_facts(struct p2h_job *job, struct p2h_error *err)
 
 	if (!job->recoveries)
 		return 0;
+	f->recoveries = 0; /* it may not be the first time */
 	f->recovery = arena_alloc(&f->arena, job->recoveries * sizeof(*f->recovery));
 	if (!f->recovery)
 		return error_nomem(err);
