@@ -39,7 +39,12 @@ int cli_fail(const struct p2h_error *err);
 void cli_progress(struct cli *cli);
 void cli_progress_end(void); /* ends an unfinished line on the terminal */
 
-/* Writes every --report, and the one for stdout. */
+/* Are they to be had? EXIT_USAGE or EXIT_FAILED, after telling why, before anything else is done. */
+int cli_check_reports(const struct cli *cli);
+/* Writes every --report, and the one for stdout: all that can be written. EXIT_FAILED, after telling, where one cannot. */
 int cli_reports(const struct cli *cli, struct p2h_job *job, bool on_stdout);
+
+/* At the end: the exit status, but EXIT_FAILED (told) where it was EXIT_DONE and standard output could not be written. */
+int cli_end(int rc);
 
 #endif

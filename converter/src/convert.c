@@ -1,70 +1,10 @@
 /* convert.c - pv2hvm convert, inspect: a job and its reports */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "cli.h"
-
-static bool ends_with(const char *text, const char *end)
-{
-	size_t n = strlen(text), m = strlen(end);
-
-	return n > m && !strcmp(text + n - m, end);
-}
-
-static int write_file(const char *name, const char *text)
-{
-	FILE *f = fopen(name, "w");
-
-	if (!f || fputs(text, f) == EOF || fclose(f) == EOF) {
-		fprintf(stderr, "pv2hvm: report %s: %s\n", name, strerror(errno));
-		return EXIT_FAILED;
-	}
-	return EXIT_DONE;
-}
-
-static int one_report(struct p2h_job *job, enum p2h_format format, const char *name)
-{
-	struct p2h_error err;
-	char *text = NULL;
-	int rc;
-
-	if (p2h_report(job, format, &text, &err))
-		return cli_fail(&err);
-	if (name)
-		rc = write_file(name, text);
-	else
-		rc = fputs(text, stdout) == EOF || fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
-	free(text);
-	return rc;
-}
-
-int cli_reports(const struct cli *c, struct p2h_job *job, bool on_stdout)
-{
-	int rc = EXIT_DONE;
-
-	cli_progress_end();
-	for (const char *const *name = c->report; *name && !rc; name++)
-		rc = !strcmp(*name, "-") ? one_report(job, P2H_TEXT, NULL)
-					 : one_report(job, ends_with(*name, ".json") ? P2H_JSON : P2H_TEXT, *name);
-	if (!rc && c->json)
-		rc = one_report(job, P2H_JSON, NULL);
-	else if (!rc && on_stdout)
-		rc = one_report(job, P2H_TEXT, NULL);
-	return rc;
-}
-
-static int check_report_names(const struct cli *c)
-{
-	for (const char *const *name = c->report; *name; name++)
-		if (strcmp(*name, "-") && !ends_with(*name, ".txt") && !ends_with(*name, ".json")) {
-			fprintf(stderr, "pv2hvm: --report %s: the name ends in .txt or .json, or is - for stdout\n", *name);
-			return EXIT_USAGE;
-		}
-	return EXIT_DONE;
-}
 
 /* "guest.raw" -> "guest-hvm.raw", with the suffix of another output format. */
 static char *default_output(const struct cli *c)
@@ -126,7 +66,7 @@ static int run_convert(struct cli *c)
 	struct p2h_error err = {0};
 	struct p2h_job *job = NULL;
 	char *name = NULL;
-	int rc = check_report_names(c), failed;
+	int rc = cli_check_reports(c), failed;
 
 	if (rc)
 		return rc;
@@ -148,7 +88,7 @@ static int run_convert(struct cli *c)
 	rc = cli_reports(c, job, (c->dry_run || c->verbose) && p2h_outcome(job) != P2H_OUTCOME_NOTHING && !c->quiet);
 	if (failed)
 		rc = cli_fail(&err);
-	else if (!rc)
+	else
 		tell_result(c, job);
 	p2h_close(job);
 	free(name);
@@ -159,7 +99,7 @@ static int run_inspect(struct cli *c)
 {
 	struct p2h_error err = {0};
 	struct p2h_job *job = NULL;
-	int rc = check_report_names(c);
+	int rc = cli_check_reports(c);
 
 	if (rc)
 		return rc;

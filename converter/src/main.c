@@ -52,7 +52,7 @@ int main(int argc, char **argv)
 				return EXIT_DONE;
 			}
 		rc = cli_parse(command[i], argc - 1, argv + 1, &cli);
-		return rc ? rc : command[i]->run(&cli);
+		return rc ? rc : cli_end(command[i]->run(&cli));
 	}
 	fprintf(stderr, "pv2hvm: %s: no such command: `pv2hvm --help` lists them\n", argv[1]);
 	return EXIT_USAGE;

@@ -174,6 +174,28 @@ done
 check "same UUID: --quiet says nothing" sh -c '"$@" 2>"$0" && test ! -s "$0"' "$work/stderr" "$PV2HVM" convert "$work/twin.raw" --donor "$donor" -n -q
 rm -f "$work/twin.raw" "$out/result.raw"
 
+# --- reports that cannot be written: told before the work where that can be seen, else that the conversion is done all the same
+convert_fails "report in a directory that is not there" 1 'report .*/none/plan.json: no such file' "$guest" --donor "$donor" -o "$out/result.raw" \
+	--report "$work/none/plan.json"
+ln -s /dev/full "$work/full.json"
+for kind in file stdout; do
+	got=0 where=/dev/full
+	[ "$kind" = stdout ] || where=$work/stdout
+	if [ "$kind" = file ]; then set -- --report "$work/full.json" --report "$work/plan.txt"; else set -- --json --report "$work/plan.txt"; fi
+	rm -f "$work/plan.txt"
+	"$PV2HVM" convert "$guest" --donor "$donor" -o "$out/result.raw" "$@" >"$where" 2>"$work/stderr" || got=$?
+	equal "report on a full $kind: exit status" 1 "$got"
+	equal "report on a full $kind: one line on stderr" 1 "$(wc -l <"$work/stderr")"
+	check "report on a full $kind: says that the conversion is done" grep -q 'No space left.*the conversion itself is done' "$work/stderr"
+	check "report on a full $kind: the result is whole" "$PV2HVM" verify -q "$out/result.raw"
+	check "report on a full $kind: the other report is there" test -s "$work/plan.txt"
+	rm -f "$out/result.raw"
+done
+status=0
+"$PV2HVM" rules >/dev/full 2>"$work/stderr" || status=$?
+equal "rules on a full stdout: exit status" 1 "$status"
+check "rules on a full stdout: says why" grep -q 'standard output: No space left' "$work/stderr"
+
 # --- boots as HVM already
 before=$(sum "$guest")
 check "converts, to have one that boots" "$PV2HVM" convert "$guest" --donor "$donor" -o "$work/hvm.raw"
