@@ -2,9 +2,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "cli.h"
+
+/* Names of formats that are read but not written: the output is a qcow2. */
+static bool is_read_only_suffix(const char *suffix)
+{
+	static const char *const known[] = {".vmdk", ".vhdx", ".vhd", ".vdi"};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (!strcasecmp(suffix, known[i]))
+			return true;
+	return false;
+}
 
 /* "guest.raw" -> "guest-hvm.raw", with the suffix of another output format. */
 static char *default_output(const struct cli *c)
@@ -16,16 +28,28 @@ static char *default_output(const struct cli *c)
 
 	if (c->options.output_format && *suffix)
 		suffix = !strcmp(c->options.output_format, "raw") ? ".raw" : ".qcow2";
+	else if (is_read_only_suffix(suffix))
+		suffix = ".qcow2";
 	return asprintf(&name, "%.*s-hvm%s", (int)stem, source, suffix) < 0 ? NULL : name;
+}
+
+static bool is_device(const char *name)
+{
+	struct stat st;
+
+	return !stat(name, &st) && S_ISBLK(st.st_mode);
 }
 
 static int name_output(struct cli *c, char **ret_name)
 {
-	struct stat st;
-
+	/* Beside a device lies /dev, which is in memory and gone after a crash. */
+	if (c->options.in_place && !c->options.undo_file && !c->dry_run && is_device(c->argument[0])) {
+		fprintf(stderr, "pv2hvm: %s: a device's undo journal needs a place that lasts: --undo-file FILE\n", c->argument[0]);
+		return EXIT_USAGE;
+	}
 	if (c->options.output || c->options.in_place || c->dry_run)
 		return EXIT_DONE;
-	if (!stat(c->argument[0], &st) && S_ISBLK(st.st_mode)) {
+	if (is_device(c->argument[0])) {
 		fprintf(stderr, "pv2hvm: %s: a device needs an output: -o FILE, or --in-place\n", c->argument[0]);
 		return EXIT_USAGE;
 	}
@@ -46,7 +70,8 @@ static void tell_result(const struct cli *c, struct p2h_job *job)
 	if (p2h_outcome(job) == P2H_OUTCOME_NOTHING) {
 		printf("%s: boots as HVM already: nothing to do\n", c->argument[0]);
 	} else if (p2h_outcome(job) == P2H_OUTCOME_DONE && o->in_place) {
-		printf("%s: converted in place and verified; `pv2hvm undo %s` puts it back\n", c->argument[0], c->argument[0]);
+		printf("%s: converted in place and verified; `pv2hvm undo %s%s%s` puts it back\n", c->argument[0], c->argument[0],
+		       o->undo_file ? " --undo-file " : "", o->undo_file ? o->undo_file : "");
 	} else if (p2h_outcome(job) == P2H_OUTCOME_DONE) {
 		printf("%s: converted and verified: %s\n", c->argument[0], o->output);
 	}

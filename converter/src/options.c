@@ -18,7 +18,7 @@ static const struct option_row row[] = {
 	{'F', false, "output-format", "raw|qcow2", "format of a new file; default: by its suffix, else SOURCE's"},
 	{'I', false, "input-format", "FORMAT", "SOURCE's format, instead of detecting it"},
 	{'i', false, "in-place", NULL, "change SOURCE itself, after writing the undo journal"},
-	{'u', false, "undo-file", "FILE", "the undo journal; default: SOURCE.pv2hvm-undo"},
+	{'u', false, "undo-file", "FILE", "the undo journal; default: SOURCE.pv2hvm-undo, but a device needs one named"},
 	{'P', false, "repair", NULL, "a damaged file system: e2fsck's safe repairs, in the result only"},
 	{'c', false, "no-check", NULL, "do not let e2fsck look for damage that is not marked"},
 	{'f', false, "force", NULL, "replace an existing output, write to a device that holds signatures"},

@@ -72,7 +72,7 @@ static int check_names(const char *path, const char *format, const struct strlis
 		if (!stays_beside(path, names->item[i]))
 			return error_set(err, P2H_REFUSED,
 					 "%s: claims to be %s with '%s' outside its directory, which a guest could have "
-					 "written into a raw disk; name the format (%s or raw) if you trust it",
+					 "written into a raw disk: say --input-format %s if you trust it, or raw",
 					 path, format, names->item[i], format);
 	return 0;
 }
