@@ -42,7 +42,7 @@ small_donor() {
 	printf 'kernel/drivers/tty/serial/8250/8250.ko\n' >"$modules/modules.builtin"
 	printf 'CONFIG_%s\n' X86_64=y MODULES=y IA32_EMULATION=y XEN_PVHVM=y RD_GZIP=y EXT4_FS=m X86_VSYSCALL_EMULATION=y \
 		>"$tree/boot/config-$small_release"
-	cp -r "$modules/kernel" "$tree.initramfs/lib/modules/$small_release"
+	cp -r "$modules/kernel" "$modules/modules.dep" "$tree.initramfs/lib/modules/$small_release"
 	printf '#!/bin/sh\n' >"$tree.initramfs/init"
 	chmod 755 "$tree.initramfs/init"
 	small_initramfs "$tree.initramfs" "$tree/boot/initrd.img-$small_release"

@@ -12,6 +12,7 @@
 #include "base/le.h"
 #include "parse/cpio.h"
 #include "parse/initramfs.h"
+#include "parse/kmodindex.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof(*(a)))
 enum { REG = 0100644, DIR_ = 0040755, LINK = 0120777 };
@@ -433,6 +434,59 @@ static void test_modules(void **state)
 	assert_false(found.init);
 }
 
+/* What its own modprobe finds: by modules.dep, or, with kmod, by the binary form alone; the last archive's index counts. */
+static void test_index(void **state)
+{
+	static const char dep[] = "kernel/nvme.ko: kernel/nvme-core.ko\nkernel/nvme-core.ko:\nkernel/gone.ko:\n";
+	static const struct {
+		bool tools, modprobe, kmod, text, bin, stale;
+		const char *unlisted;
+	} rows[] = {
+		{true, true, false, true, false, false, "ext4"},   {true, true, false, false, true, false, "ext4 nvme nvme_core"},
+		{true, true, true, true, true, false, "ext4"},     {true, true, true, true, false, false, "ext4 nvme nvme_core"},
+		{true, true, false, true, false, true, "ext4 nvme nvme_core"}, {true, false, false, true, false, false, ""},
+		{false, true, false, true, false, false, ""},
+	};
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(rows) / sizeof(rows[0]); n++) {
+		CLEANUP(buf_done) struct buf b = {0}, bin = {0};
+		CLEANUP(initramfs_done) struct initramfs i = {0};
+		CLEANUP(strlist_done) struct strlist expected = {0};
+
+		add(&b, "init", "#!/bin/sh\n");
+		if (rows[n].tools) {
+			add(&b, "scripts/functions", "# functions\n");
+			add(&b, "conf/initramfs.conf", "MODULES=most\n");
+		}
+		if (rows[n].modprobe)
+			add(&b, "sbin/modprobe", "#!/bin/sh\n");
+		if (rows[n].kmod)
+			add(&b, "usr/lib/x86_64-linux-gnu/libkmod.so.2", "ELF");
+		add(&b, "usr/lib/modules/6.1/kernel/nvme.ko", "ELF");
+		add(&b, "usr/lib/modules/6.1/kernel/nvme-core.ko", "ELF");
+		add(&b, "usr/lib/modules/6.1/kernel/ext4.ko", "ELF");
+		if (rows[n].text)
+			add(&b, "usr/lib/modules/6.1/modules.dep", dep);
+		assert_int_equal(kmodindex_make(dep, strlen(dep), &bin, NULL), 0);
+		if (rows[n].bin)
+			add_bytes(&b, "usr/lib/modules/6.1/modules.dep.bin", REG, bin.data, bin.len);
+		add_trailer(&b);
+		if (rows[n].stale) {
+			add(&b, "usr/lib/modules/6.1/modules.dep", "kernel/other/nvme.ko:\n");
+			add_trailer(&b);
+		}
+		parse(&b, &i);
+		strlist_split(&expected, rows[n].unlisted, " ");
+		assert_int_equal(i.unlisted.len, expected.len);
+		for (size_t k = 0; k < expected.len; k++) {
+			assert_string_equal(i.unlisted.item[k], expected.item[k]);
+			assert_true(initramfs_has_module(&i, expected.item[k]));
+			assert_false(initramfs_loads_module(&i, expected.item[k]));
+		}
+	}
+}
+
 static const char *conf(const struct initramfs *i, const char *name)
 {
 	assert_int_equal(i->conf_name.len, i->conf_text.len);
@@ -737,6 +791,7 @@ int main(void)
 		cmocka_unit_test(test_junk),
 		cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_modules),
+		cmocka_unit_test(test_index),
 		cmocka_unit_test(test_conf),
 		cmocka_unit_test(test_overlaid),
 		cmocka_unit_test(test_endless_link),

@@ -132,6 +132,12 @@ static void initrd_no_virtio(struct fs *fs)
 	initrd_without(fs, "virtio_pci");
 }
 
+/* The test's members all have the same content, which is no modules.dep. */
+static void initrd_stale_index(struct fs *fs)
+{
+	initrd(fs, BOOTIMAGE_INITRD_MEMBERS " scripts/functions conf/initramfs.conf sbin/modprobe lib/modules/" BOOTIMAGE_RELEASE "/modules.dep");
+}
+
 static void initrd_no_ext4(struct fs *fs)
 {
 	initrd_without(fs, "ext4");
@@ -422,6 +428,7 @@ static const struct verify_row rows[] = {
 	{"disk driver blocked", blocked_by_parameter, NULL, TARGET_KVM, VERIFY_FAIL, "initramfs-drivers", "virtio_blk", false},
 	{"driver of another target blocked", blocked_by_parameter, NULL, TARGET_NITRO, VERIFY_PASS, NULL, NULL, false},
 	{"network driver blocked", network_blocked_by_parameter, NULL, TARGET_NITRO, VERIFY_FAIL, "network-driver", "module_blacklist", false},
+	{"initramfs with a stale index", initrd_stale_index, NULL, TARGET_NITRO, VERIFY_FAIL, "initramfs-drivers", "nvme in its modules.dep", false},
 	{"initramfs without ext4", initrd_no_ext4, NULL, 0, VERIFY_FAIL, "initramfs-drivers", "ext4", false},
 	{"root= unknown", root_unknown, NULL, 0, VERIFY_FAIL, "root", "not in this image", false},
 	{"root=/dev/xvda1", root_xvda, NULL, 0, VERIFY_FAIL, "root", "/dev/nvme0n1p1 on nitro", false},

@@ -123,7 +123,7 @@ static bool is_builtin(const struct kernel_drivers *k, const char *module, const
 
 static bool is_there(const struct kernel_drivers *k, const struct initramfs *i, const char *module, const char *config)
 {
-	return is_builtin(k, module, config) || (i && initramfs_has_module(i, module));
+	return is_builtin(k, module, config) || (i && initramfs_loads_module(i, module));
 }
 
 bool driver_ready(const struct kernel_drivers *k, const struct initramfs *initramfs, const char *module)

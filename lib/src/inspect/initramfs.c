@@ -209,16 +209,6 @@ static const char *why_sealed(struct facts *f, const struct initramfs *holds)
 	return NULL;
 }
 
-static bool has_modprobe(const struct initramfs *holds)
-{
-	static const char *const path[] = {"sbin/modprobe", "usr/sbin/modprobe", "bin/modprobe", "usr/bin/modprobe"};
-
-	for (size_t n = 0; n < sizeof(path) / sizeof(path[0]); n++)
-		if (initramfs_has_member(holds, path[n]))
-			return true;
-	return false;
-}
-
 /* Modules of the archive that the tree does not have would be lost from the new index. */
 static const char *unknown_module(const struct completing *c)
 {
@@ -240,7 +230,7 @@ static const char *why_closed(struct completing *c)
 		return c->i->sealed;
 	if (holds->kind == INITRAMFS_UNKNOWN || holds->kind == INITRAMFS_MKINITRD)
 		return arena_printf(&c->f->arena, "nothing is known of what would load a module in it (%s)", c->i->kind);
-	if (!has_modprobe(holds))
+	if (!initramfs_has_modprobe(holds))
 		return "it has no modprobe";
 	if (unknown)
 		return arena_printf(&c->f->arena, "it has a module that the kernel's modules do not have: %s", unknown);

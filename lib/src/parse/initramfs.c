@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "parse/cpio.h"
+#include "parse/initramfs_index.h"
 #include "parse/unpack.h"
 
 #define UNPACKED_MAX (UINT64_C(2) << 30)
@@ -25,6 +26,8 @@ struct reading {
 	bool mkinitcpio, config;
 	bool wanted;      /* the present member's content goes to text */
 	bool link;        /* and text is a link's target */
+	int index_file;   /* and it is one of index, else -1 */
+	struct initramfs_index index;
 	const char *path; /* the present member, in into->members */
 	struct buf text;
 };
@@ -202,6 +205,7 @@ static int on_member(void *ctx, const char *name, uint32_t mode, uint64_t size, 
 	while (*name == '/' || (name[0] == '.' && (name[1] == '/' || !name[1])))
 		name++;
 	r->wanted = false;
+	r->index_file = -1;
 	r->path = NULL;
 	i->unpacked += size;
 	if (i->unpacked > UNPACKED_MAX)
@@ -217,17 +221,20 @@ static int on_member(void *ctx, const char *name, uint32_t mode, uint64_t size, 
 	r->path = i->members.item[i->members.len - 1];
 	classify(r, r->path, mode);
 	want_content(r, mode, size);
+	if (S_ISREG(mode))
+		r->index_file = initramfs_index_begin(&r->index, r->path, size);
 	return failed(r) ? error_nomem(err) : 0;
 }
 
 static int on_data(void *ctx, const uint8_t *data, size_t len, struct p2h_error *err)
 {
 	struct reading *r = ctx;
+	struct buf *to = r->wanted ? &r->text : r->index_file >= 0 ? &r->index.file[r->index_file] : NULL;
 
-	if (!r->wanted)
+	if (!to)
 		return 0;
-	buf_append(&r->text, data, len);
-	return r->text.failed ? error_nomem(err) : 0;
+	buf_append(to, data, len);
+	return to->failed ? error_nomem(err) : 0;
 }
 
 static int keep_text(struct reading *r, struct strlist *names, struct strlist *texts, struct p2h_error *err)
@@ -364,8 +371,6 @@ int initramfs_parse(const void *data, size_t len, struct initramfs *ret, struct 
 	r.cpio.ctx = &r;
 	code = read_all(&r, data, len, err);
 	buf_done(&r.text);
-	if (code)
-		return code;
 	if (r.tools_functions && r.tools_conf)
 		made.kind = INITRAMFS_TOOLS;
 	else if (r.dracut)
@@ -375,6 +380,11 @@ int initramfs_parse(const void *data, size_t len, struct initramfs *ret, struct 
 	made.archives = r.cpio.archives;
 	sort_distinct(&made.modules);
 	sort_distinct(&made.versions);
+	if (!code)
+		code = initramfs_index_judge(&made, &r.index, err);
+	initramfs_index_done(&r.index);
+	if (code)
+		return code;
 	made.length = len;
 	made.crc64 = lzma_crc64(data, len, 0);
 	*ret = made;
@@ -392,6 +402,7 @@ void initramfs_done(struct initramfs *i)
 	strlist_done(&i->members);
 	strlist_done(&i->modules);
 	strlist_done(&i->versions);
+	strlist_done(&i->unlisted);
 	strlist_done(&i->conf_name);
 	strlist_done(&i->conf_text);
 	strlist_done(&i->link_name);

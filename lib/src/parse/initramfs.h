@@ -32,6 +32,8 @@ struct initramfs {
 	uint64_t unpacked;        /* bytes of file content */
 	struct strlist members;   /* paths without leading "./" or "/" */
 	struct strlist modules;   /* names of all *.ko* members, with '_', sorted, distinct */
+	struct strlist unlisted;  /* of these, what its modprobe does not find by the index that it reads (modules.dep, with kmod its .bin), sorted; empty
+				     where it has no modprobe, or it is not known what loads modules in it */
 	struct strlist versions;  /* distinct names below lib/modules/ or usr/lib/modules/ */
 	struct strlist conf_name; /* small text members that carry identity: files in conf/conf.d and etc/cmdline.d, conf/param.conf, conf/initramfs.conf, cryptroot/crypttab, etc/fstab ... */
 	struct strlist conf_text; /* content of each, same index, as the last archive has it; of a link its target */
@@ -43,6 +45,8 @@ void initramfs_done(struct initramfs *i);
 /* Was it parsed from these bytes? By length and CRC-64: for a copy of one's own making, which need not be unpacked again. */
 bool initramfs_is_of(const struct initramfs *i, const void *data, size_t len);
 bool initramfs_has_module(const struct initramfs *i, const char *name); /* '-' and '_' equal */
+bool initramfs_loads_module(const struct initramfs *i, const char *name); /* it is there, and its modprobe finds it */
+bool initramfs_has_modprobe(const struct initramfs *i);
 unsigned initramfs_systemd(const struct initramfs *i); /* version of its systemd, by the library that its programs share; 0 if unknown */
 bool initramfs_has_member(const struct initramfs *i, const char *path);
 const char *initramfs_conf(const struct initramfs *i, const char *path); /* its text, NULL if it is not there or empty */

@@ -14,13 +14,13 @@ static int compare_module(const char *wanted, const char *name)
 	return (*wanted == '-' ? '_' : (unsigned char)*wanted) - (unsigned char)*name;
 }
 
-bool initramfs_has_module(const struct initramfs *i, const char *name)
+static bool has_module(const struct strlist *sorted, const char *name)
 {
-	size_t low = 0, high = i->modules.len;
+	size_t low = 0, high = sorted->len;
 
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
-		int order = compare_module(name, i->modules.item[mid]);
+		int order = compare_module(name, sorted->item[mid]);
 
 		if (!order)
 			return true;
@@ -29,6 +29,26 @@ bool initramfs_has_module(const struct initramfs *i, const char *name)
 		else
 			low = mid + 1;
 	}
+	return false;
+}
+
+bool initramfs_has_module(const struct initramfs *i, const char *name)
+{
+	return has_module(&i->modules, name);
+}
+
+bool initramfs_loads_module(const struct initramfs *i, const char *name)
+{
+	return has_module(&i->modules, name) && !has_module(&i->unlisted, name);
+}
+
+bool initramfs_has_modprobe(const struct initramfs *i)
+{
+	static const char *const path[] = {"sbin/modprobe", "usr/sbin/modprobe", "bin/modprobe", "usr/bin/modprobe"};
+
+	for (size_t n = 0; n < sizeof(path) / sizeof(path[0]); n++)
+		if (initramfs_has_member(i, path[n]))
+			return true;
 	return false;
 }
 

@@ -16,6 +16,17 @@ static void put_names(struct buf *out, const struct strlist *names)
 		buf_printf(out, "%s%s", i ? ", " : "", names->item[i]);
 }
 
+/* Where it has them all, but not in its index, there is another thing to say. */
+static const char *where_not(const struct facts_initramfs *i, const struct strlist *names)
+{
+	bool unlisted = true;
+
+	for (size_t n = 0; n < names->len; n++)
+		unlisted &= initramfs_has_module(&i->holds, names->item[n]);
+	return unlisted ? "which the initramfs has, but not in the modules.dep by which it finds modules"
+			: "which neither the initramfs nor the kernel has";
+}
+
 static bool is_wanted(const struct planner *p, const struct facts_module *m)
 {
 	return (m->targets & p->targets) != 0;
@@ -241,8 +252,7 @@ void rule_initramfs_drivers(struct planner *p)
 				      "rebuild the donor's initramfs with all drivers (MODULES=most; dracut --no-hostonly), or leave the target out with --target");
 		else
 			planner_tell(p, d->chosen.initrd,
-				     arena_printf(p->arena, "target %s needs %s, which neither the initramfs nor the kernel has",
-						  drivers_target_name[t], names.data),
+				     arena_printf(p->arena, "target %s needs %s, %s", drivers_target_name[t], names.data, where_not(i, &i->missing[t])),
 				     "an archive with these modules is appended to the initramfs");
 	}
 	for (size_t t = 0; t < DRIVERS_TARGETS; t++)

@@ -46,7 +46,7 @@ static const struct rule table[] = {
 	{"initramfs-drivers", SEVERITY_BOOT, "disk and file system drivers of each target in the initramfs or built in",
 	 "appends an archive with the missing modules, an index and what loads them; refuses, with their names, where that cannot be",
 	 "without xen-blkfront, nvme or virtio the root file system never appears",
-	 "modules in the archive, modules.builtin, modules.dep; the kernel's buffer-format.rst", rule_initramfs_drivers},
+	 "modules in the archive and its index, modules.builtin, modules.dep; the kernel's buffer-format.rst", rule_initramfs_drivers},
 	{"initramfs-identity", SEVERITY_BOOT, "root device, LUKS, LVM, md, host name and network settings of another machine in the initramfs",
 	 "takes them out by an appended archive; refuses where that cannot be", "the initramfs would wait for devices that never come",
 	 "initramfs-tools(7), crypttab(5), dracut.cmdline(7), dracut's wait_for_dev", rule_initramfs_identity},

@@ -73,6 +73,7 @@ struct verify {
 	bool initrd_given, initrd_ok;
 	bool initrd_renames_net;     /* holds udev's rule for predictable interface names */
 	struct strlist initrd_modules; /* sorted */
+	struct strlist initrd_unlisted; /* of these, what modprobe does not find there */
 
 	struct init_facts init;
 };

@@ -69,8 +69,9 @@ static bool judge_file(struct judgement *j, const char *name, struct strlist *ve
 	judge_packing(j, path, &file);
 	judge_identity(j, i);
 	add_all(&v->initrd_modules, &i->modules);
+	add_all(&v->initrd_unlisted, &i->unlisted);
 	add_all(versions, &i->versions);
-	v->nomem |= v->initrd_modules.failed || versions->failed;
+	v->nomem |= v->initrd_modules.failed || v->initrd_unlisted.failed || versions->failed;
 	*init |= i->init;
 	v->initrd_renames_net |= renames_net(i);
 	judge(j, VERIFY_PASS, "%s: %zu archives, %zu modules", path, i->archives, i->modules.len);
@@ -90,6 +91,7 @@ static void judge_initrds(struct judgement *j)
 		return;
 	v->initrd_ok = true;
 	strlist_sort(&v->initrd_modules);
+	strlist_sort(&v->initrd_unlisted);
 	if (!init && !cmdline_get(v, "rdinit", (char[64]){0}, 64))
 		judge(j, VERIFY_FAIL, "no /init in %s", files->item[files->len - 1]);
 	if (v->initrd_modules.len && !strlist_has(&versions, v->kernel.release))
@@ -150,9 +152,9 @@ void step_initramfs(struct verify *v)
 
 static bool in_initrd(const struct verify *v, const char *name)
 {
-	struct initramfs all = {.modules = v->initrd_modules};
+	struct initramfs all = {.modules = v->initrd_modules, .unlisted = v->initrd_unlisted};
 
-	return initramfs_has_module(&all, name);
+	return initramfs_loads_module(&all, name);
 }
 
 /* Is the driver usable before the root is mounted? why: the reason if it is not. */
@@ -163,7 +165,7 @@ static bool driver_ready(const struct verify *v, const char *name, char *why, si
 	if (module_builtin(v, name))
 		return true;
 	if (!in_initrd(v, name)) {
-		snprintf(why, size, "%s", name);
+		snprintf(why, size, "%s%s", name, strlist_has(&v->initrd_modules, name) ? " in its modules.dep, by which modprobe finds it" : "");
 		return false;
 	}
 	m = v->dep_ok ? kmodules_find(&v->modules, name) : NULL;

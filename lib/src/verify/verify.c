@@ -44,6 +44,7 @@ static void verify_done(struct verify *v)
 	kmodules_done(&v->modules);
 	strlist_done(&v->builtin);
 	strlist_done(&v->initrd_modules);
+	strlist_done(&v->initrd_unlisted);
 	elf_done(&v->init.elf);
 	free(v->init.path);
 	free(v->init.real);
