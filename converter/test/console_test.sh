@@ -47,6 +47,10 @@ common() {
 	exits "$name: another marker" 0 "'net=10' after" "$@" "$work/image.raw" --marker 'net=10'
 	exits "$name: no marker in time" 1 "no 'other' within 1 s" "$@" "$work/image.raw" --marker other --timeout 1
 
+	printf 'echo "Kernel panic"; exec sleep 100\n' >"$work/guest"
+	exits "$name: a line that ends the boot" 1 "the console says" "$@" "$work/image.raw" --stop '^Kernel p' --timeout 60
+	exits "$name: a console that is silent" 1 "nothing on the console for 1 s" "$@" "$work/image.raw" --silent 1 --timeout 60
+
 	printf 'echo "P2H net=none"; echo "P2H READY"\n' >"$work/guest"
 	exits "$name: written, and switched off by itself" 0 "'P2H READY' after" "$@" "$work/image.raw" --write
 	check "$name: the image is written" grep -q 'snapshot=off' "$work/arguments"
@@ -67,6 +71,10 @@ common() {
 }
 
 common boot-image "$PV2HVM_SOURCE_DIR/scripts/boot-image"
+check "boot-image: a machine with graphics" grep -qx 'pc' "$work/arguments"
+printf 'echo "P2H READY"; exec sleep 100\n' >"$work/guest"
+exits "boot-image: the BIOS's screen" 0 "'P2H READY' after" "$PV2HVM_SOURCE_DIR/scripts/boot-image" "$work/image.raw" --screen
+check "boot-image: a machine without graphics" grep -qx 'pc,graphics=off' "$work/arguments"
 exits "boot-image: an unknown bus" 2 "--bus is" "$PV2HVM_SOURCE_DIR/scripts/boot-image" "$work/image.raw" --bus scsi
 
 lab=$PV2HVM_SOURCE_DIR/scripts/xen-lab

@@ -3,7 +3,7 @@
 # $log and sets $guest to its process and $where to what is said of it, and `ask_power_off`, for after the marker.
 # shellcheck shell=bash disable=SC2034,SC2154
 
-image='' marker='P2H READY' limit=600 log='' memory=1024 expected=() snapshot=on power_off=no
+image='' marker='P2H READY' limit=600 log='' memory=1024 expected=() snapshot=on power_off=no stop='' silent=0
 guest='' ending=''
 
 say() { printf '%s\n' "$program: $*"; }
@@ -17,12 +17,14 @@ show_help() { sed -n '2,/^set /{s/^# \{0,1\}//;/^set /d;p}' "$1"; }
 common_option() {
 	taken=2
 	case $1 in
-	--marker | --timeout | --log | --memory | --expect) [ $# -ge 2 ] || usage "$1 needs a value" ;;&
+	--marker | --timeout | --log | --memory | --expect | --stop | --silent) [ $# -ge 2 ] || usage "$1 needs a value" ;;&
 	--marker) marker=$2 ;;
 	--timeout) limit=$2 ;;
 	--log) log=$2 ;;
 	--memory) memory=$2 ;;
 	--expect) expected+=("$2") ;;
+	--stop) stop=$2 ;;
+	--silent) silent=$2 ;;
 	--write) snapshot=off taken=1 ;;
 	--power-off) power_off=yes taken=1 ;;
 	-*) taken=0 ;;
@@ -43,7 +45,7 @@ prepare() {
 check_options() {
 	local tool
 	[ -n "$image" ] || usage "which image?"
-	[[ $limit =~ ^[0-9]+$ && $memory =~ ^[0-9]+$ ]] || usage "--timeout and --memory are whole numbers"
+	[[ $limit =~ ^[0-9]+$ && $memory =~ ^[0-9]+$ && $silent =~ ^[0-9]+$ ]] || usage "--timeout, --memory and --silent are whole numbers"
 	[ -r "$image" ] || usage "$image cannot be read"
 	image=$(realpath -- "$image")
 	for tool; do
@@ -77,7 +79,7 @@ running() { kill -0 "$guest" 2>/dev/null; }
 
 # wait_for_marker START: sets $ending to the reason why it is not there
 wait_for_marker() {
-	local start=$1
+	local start=$1 since=$SECONDS written=0 size
 	while ending="no '$marker' within $limit s"; do
 		if grep -aqF -- "$marker" "$log"; then
 			ending='' seen=$((SECONDS - start))
@@ -88,6 +90,17 @@ wait_for_marker() {
 		fi
 		if ! running; then
 			ending="the guest ended by itself before '$marker'"
+			return
+		fi
+		if [ -n "$stop" ] && console | grep -aE -- "$stop" >/dev/null; then
+			ending="the console says that there will be no '$marker'"
+			return
+		fi
+		size=$(stat -c %s "$log")
+		[ "$size" = "$written" ] || since=$SECONDS
+		written=$size
+		if [ "$silent" -gt 0 ] && [ $((SECONDS - since)) -ge "$silent" ]; then
+			ending="nothing on the console for $silent s"
 			return
 		fi
 		[ $((SECONDS - start)) -lt "$limit" ] || return 0
