@@ -64,7 +64,9 @@ for layout in partition flat; do
 	check "$layout: converting the result again: nothing to do" nothing_to_do "$image"
 	done_sum=$(sum "$image")
 	uuid=$(blkid -p -O "$offset" -o value -s UUID "$image")
-	for bus in nvme virtio ide; do
+	# The matrix' own test boots the other two, and that twice.
+	if [ "$layout" = flat ]; then buses=(nvme ide); else buses=(virtio ide); fi
+	for bus in "${buses[@]}"; do
 		check "$layout: boots on $bus with its root by UUID, network and modules" \
 			boot "$image" --bus "$bus" --timeout 300 --log "$work/console.log" \
 			--expect "^P2H root=/dev/.* cmdline-root=UUID=$uuid\$" --expect '^P2H net=10\.0\.2\.15$' --expect '^P2H modprobe=ok'

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Two cells of the matrix with the guest that boots in seconds: each target of QEMU and each layout of a new table once.
+set -euo pipefail
+# shellcheck source=support.sh
+. "$(dirname "${BASH_SOURCE[0]}")/support.sh"
+need qemu-system-x86_64 qemu-img mmdebstrap e2fsck dumpe2fs jq flock
+
+matrix() { "$PV2HVM_SOURCE_DIR/scripts/matrix" --guests tiny-busybox --donors donor-bookworm "$@"; }
+
+check "nitro, partition" matrix --again --targets nitro --layouts partition
+check "kvm, flat" matrix --again --targets kvm --layouts flat
+check "what is done is not done again" eval "matrix --targets kvm --layouts flat | grep -q 'done before, pass'"
+finish
