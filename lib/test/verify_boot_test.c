@@ -215,7 +215,7 @@ static void elf_kernel(struct fs *fs)
 {
 	struct buf b = {0};
 
-	bootimage_elf(&b, &(struct bootimage_elf){64, NULL, NULL});
+	bootimage_elf(&b, &(struct bootimage_elf){.bits = 64, .interp = NULL, .abi = NULL});
 	edit_put_buf(fs, BOOTIMAGE_KERNEL, &b);
 }
 

@@ -18,7 +18,7 @@ static void init_elf(struct fs *fs, unsigned bits, const char *interp, const uns
 {
 	struct buf b = {0};
 
-	bootimage_elf(&b, &(struct bootimage_elf){bits, interp, abi});
+	bootimage_elf(&b, &(struct bootimage_elf){.bits = bits, .interp = interp, .abi = abi});
 	edit_put_buf(fs, "/sbin/init", &b);
 }
 
@@ -229,6 +229,29 @@ static void no_loader(struct fs *fs)
 	init_elf(fs, 64, "/lib/ld-absent.so.1", NULL);
 }
 
+/* systemd's own library, as Debian 12 has it. */
+static void init_library(struct fs *fs, const char *dir, const char *path)
+{
+	struct buf init = {0}, library = {0};
+
+	bootimage_elf(&init, &(struct bootimage_elf){.bits = 64, .interp = "/lib64/ld-linux-x86-64.so.2", .needed = "libown.so",
+						     .runpath = "/absent:$ORIGIN/own"});
+	bootimage_elf(&library, &(struct bootimage_elf){.bits = 64});
+	edit_put_buf(fs, "/sbin/init", &init);
+	assert_int_equal(fs_mkdir(fs, dir, &verify_meta, NULL), 0);
+	edit_put_buf(fs, path, &library);
+}
+
+static void init_own_library(struct fs *fs)
+{
+	init_library(fs, "/sbin/own", "/sbin/own/libown.so");
+}
+
+static void init_lost_library(struct fs *fs)
+{
+	init_library(fs, "/sbin/other", "/sbin/other/libown.so");
+}
+
 static void init_script(struct fs *fs)
 {
 	edit_put(fs, "/sbin/init", "#!/bin/absent -e\n");
@@ -249,7 +272,7 @@ static void new_libc(struct fs *fs)
 	static const unsigned abi[3] = {6, 2, 0};
 	struct buf b = {0};
 
-	bootimage_elf(&b, &(struct bootimage_elf){64, NULL, abi});
+	bootimage_elf(&b, &(struct bootimage_elf){.bits = 64, .interp = NULL, .abi = abi});
 	edit_put_buf(fs, "/lib64/libc.so.6", &b);
 }
 
@@ -436,6 +459,8 @@ static const struct verify_row rows[] = {
 	{"no init", no_init, NULL, 0, VERIFY_FAIL, "init", "/sbin/init", false},
 	{"init= elsewhere", init_elsewhere, NULL, 0, VERIFY_FAIL, "init", "/bin/absent", false},
 	{"init without loader", no_loader, NULL, 0, VERIFY_FAIL, "init", "ld-absent", false},
+	{"init's library where init says", init_own_library, NULL, 0, VERIFY_PASS, NULL, NULL, false},
+	{"init's library elsewhere", init_lost_library, NULL, 0, VERIFY_WARN, "init", "libown.so", false},
 	{"init script without shell", init_script, NULL, 0, VERIFY_FAIL, "init", "/bin/absent", false},
 	{"init script of itself", init_loop, NULL, 0, VERIFY_FAIL, "init", "interpreters", false},
 	{"init not executable", init_mode, NULL, 0, VERIFY_FAIL, "init", "executable", false},

@@ -41,6 +41,27 @@ static bool fail(const char *what, const struct p2h_error *e)
 
 /* ---- pieces ---- */
 
+/* Adds two program headers at p, and at `at` what they lead to: all of the file loaded at 0, strings, a dynamic section. */
+static void elf_dynamic(uint8_t *file, size_t size, uint8_t *p, size_t at, const struct bootimage_elf *elf)
+{
+	const size_t needed_len = strlen(elf->needed) + 1, section = at + 96;
+	const uint64_t words[][2] = {
+	    {DT_NEEDED, 1}, {DT_RUNPATH, 1 + needed_len}, {DT_STRTAB, at}, {DT_STRSZ, section - at}, {DT_NULL, 0}};
+
+	memcpy(file + at + 1, elf->needed, needed_len);
+	memcpy(file + at + 1 + needed_len, elf->runpath, strlen(elf->runpath) + 1);
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		le64_put(file + section + 16 * i, words[i][0]);
+		le64_put(file + section + 16 * i + 8, words[i][1]);
+	}
+	le32_put(p, PT_LOAD);
+	le64_put(p + offsetof(Elf64_Phdr, p_filesz), size);
+	p += sizeof(Elf64_Phdr);
+	le32_put(p, PT_DYNAMIC);
+	le64_put(p + offsetof(Elf64_Phdr, p_offset), section);
+	le64_put(p + offsetof(Elf64_Phdr, p_filesz), sizeof words);
+}
+
 void bootimage_elf(struct buf *ret, const struct bootimage_elf *elf)
 {
 	uint8_t file[1024] = {0};
@@ -85,6 +106,10 @@ void bootimage_elf(struct buf *ret, const struct bootimage_elf *elf)
 		}
 		at += 128;
 		n++;
+	}
+	if (wide && elf->needed) {
+		elf_dynamic(file, sizeof file, file + header + n * entry, at, elf);
+		n += 2;
 	}
 	if (wide) {
 		le64_put(file + offsetof(Elf64_Ehdr, e_phoff), header);
@@ -214,10 +239,10 @@ static bool put_tree(struct fs *fs)
 	bootimage_initrd(&b, BOOTIMAGE_INITRD_MEMBERS);
 	if (!put_buf(fs, BOOTIMAGE_INITRD, &b))
 		return false;
-	bootimage_elf(&b, &(struct bootimage_elf){64, loader, abi});
+	bootimage_elf(&b, &(struct bootimage_elf){.bits = 64, .interp = loader, .abi = abi});
 	if (!put_buf(fs, "/sbin/init", &b))
 		return false;
-	bootimage_elf(&b, &(struct bootimage_elf){64, NULL, abi});
+	bootimage_elf(&b, &(struct bootimage_elf){.bits = 64, .interp = NULL, .abi = abi});
 	if (!put(fs, loader, b.data, b.len) || !put(fs, "/lib64/libc.so.6", b.data, b.len))
 		return false;
 	return put_text(fs, BOOTIMAGE_CONFIG,

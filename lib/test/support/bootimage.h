@@ -46,6 +46,8 @@ struct bootimage_elf {
 	unsigned bits;
 	const char *interp;   /* NULL: static */
 	const unsigned *abi;  /* three numbers, NULL: no tag */
+	const char *needed;   /* a library; NULL: none. 64 bit only, as is the next */
+	const char *runpath;  /* where that is to be looked for */
 };
 void bootimage_elf(struct buf *ret, const struct bootimage_elf *elf);
 void bootimage_kernel(struct buf *ret, bool is_64bit);
