@@ -207,14 +207,14 @@ void rule_getty_inittab(struct planner *p)
 		buf_append(&out, l.text + l.len, l.whole - l.len);
 	}
 	if (out.len && out.data[out.len - 1] != '\n' && model && (!serial || !video))
-		buf_puts(&out, "\n");
+		buf_puts(&out, line_end(text, len));
 	if (!serial) {
 		add_serial_line(p, &out, &table, model, tty);
-		buf_puts(&out, "\n");
+		buf_puts(&out, line_end(text, len));
 	}
 	if (!video && model) {
 		add_video_line(p, &out, &table, model, tty);
-		buf_puts(&out, "\n");
+		buf_puts(&out, line_end(text, len));
 	}
 	planner_write_buf(p, INITTAB, &out, 0644, "login on ttyS0 and tty1");
 }
@@ -368,8 +368,8 @@ void rule_securetty(struct planner *p)
 		return; /* root may log in nowhere: somebody's will */
 	buf_append(&out, text, len);
 	if (len && text[len - 1] != '\n')
-		buf_puts(&out, "\n");
-	buf_puts(&out, "ttyS0\n");
+		buf_puts(&out, line_end(text, len));
+	buf_printf(&out, "ttyS0%s", line_end(text, len));
 	planner_write_buf(p, "/etc/securetty", &out, 0644, "root may log in on ttyS0");
 }
 

@@ -7,6 +7,7 @@
 #include "plan/words.h"
 
 #define DEFAULT_GRUB "/etc/default/grub"
+#define DEFAULT_EXTLINUX "/etc/default/extlinux"
 
 /* Settings that would put names or a way to boot into the next menu that hold on the old machine only. */
 static const struct {
@@ -55,6 +56,22 @@ static void tell_odd_words(struct planner *p)
 	}
 }
 
+/* EXTLINUX_ROOT="root=/dev/xvda1" in Debian's settings for extlinux-update */
+static void name_root(struct planner *p)
+{
+	size_t len, at = 0;
+	const char *text = planner_text(p, DEFAULT_EXTLINUX, &len);
+	struct line l = {0};
+	struct setting s;
+	bool set = false;
+
+	while (text && next_line(text, len, &at, &l))
+		set |= setting_read(&l, "EXTLINUX_ROOT", &s) && s.simple && s.len > 10 && !memcmp(l.text + s.value, "root=/dev/", 10);
+	if (set)
+		setting_put(p, DEFAULT_EXTLINUX, "EXTLINUX_ROOT", arena_printf(p->arena, "root=UUID=%s", p->facts->root_uuid),
+			    "the next boot menu must name the root by its UUID");
+}
+
 void rule_grub_default(struct planner *p)
 {
 	static const char *const grub_name[] = {"GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT"};
@@ -74,6 +91,12 @@ void rule_grub_default(struct planner *p)
 		for (size_t i = 0; i < files; i++)
 			switch_off(p, file[i]);
 		tell_odd_words(p);
+	}
+	if (planner_exists(p, DEFAULT_EXTLINUX)) {
+		static const char *const file_name = DEFAULT_EXTLINUX, *const parameters = "EXTLINUX_PARAMETERS";
+
+		settings_edit(p, &(struct settings){&file_name, 1, &parameters, 1}, "the next extlinux-update gives its kernels the same parameters");
+		name_root(p);
 	}
 	for (size_t i = 0; i < 2 && planner_exists(p, suse); i++) {
 		size_t len, at = 0;

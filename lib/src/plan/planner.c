@@ -43,13 +43,33 @@ bool planner_exists(struct planner *p, const char *path)
 	return a ? a->kind != ACTION_REMOVE : facts_file(p->facts, path) != NULL;
 }
 
+/* An ssh server that starts at boot: who cannot log in on a console can log in by it. */
+static bool has_ssh(const struct facts *f)
+{
+	static const char *const service[] = {"ssh", "sshd", "dropbear", "openssh-server"};
+	static const char *const job[] = {"/etc/init/ssh.conf", "/etc/init/sshd.conf"};
+	bool has = false;
+
+	for (size_t i = 0; i < sizeof(service) / sizeof(service[0]); i++)
+		has |= strlist_has(&f->services, service[i]);
+	for (size_t i = 0; i < sizeof(job) / sizeof(job[0]); i++)
+		has |= f->init == INIT_UPSTART && facts_file(f, job[i]);
+	return has;
+}
+
+/* The rule's is the worst that can happen; a login on the console is not the only one everywhere. */
+static enum severity severity_here(const struct planner *p)
+{
+	return p->rule->severity == SEVERITY_LOGIN && has_ssh(p->facts) ? SEVERITY_DEGRADED : p->rule->severity;
+}
+
 struct action *planner_action(struct planner *p, enum action_kind kind, const char *path, const char *reason)
 {
 	struct action *a = arena_push(p->arena, &p->plan->action, &p->plan->actions, sizeof(*a));
 
 	if (!a)
 		return NULL;
-	*a = (struct action){.kind = kind, .rule = p->rule->id, .severity = p->rule->severity, .before = "", .after = ""};
+	*a = (struct action){.kind = kind, .rule = p->rule->id, .severity = severity_here(p), .before = "", .after = ""};
 	a->path = arena_strdup(p->arena, path);
 	a->reason = arena_strdup(p->arena, reason);
 	return a->path && a->reason ? a : NULL;
@@ -130,7 +150,7 @@ static void add_finding(struct planner *p, bool blocks, const char *evidence, co
 	for (const char *const *allow = p->options->allow; blocks && allow && *allow; allow++)
 		if (!strcmp(*allow, p->rule->id))
 			blocks = false;
-	*f = (struct finding){.rule = p->rule->id, .severity = p->rule->severity, .blocks = blocks};
+	*f = (struct finding){.rule = p->rule->id, .severity = severity_here(p), .blocks = blocks};
 	f->evidence = arena_strdup(p->arena, evidence);
 	f->text = arena_strdup(p->arena, text);
 	f->advice = arena_strdup(p->arena, advice);
@@ -249,4 +269,11 @@ bool next_line(const char *text, size_t len, size_t *at, struct line *ret)
 	ret->number++;
 	*at += ret->whole;
 	return true;
+}
+
+const char *line_end(const char *text, size_t len)
+{
+	struct line l = {0};
+
+	return next_line(text, len, &(size_t){0}, &l) && l.whole - l.len == 2 ? "\r\n" : "\n";
 }

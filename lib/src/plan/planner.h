@@ -66,6 +66,9 @@ struct line {
 };
 bool next_line(const char *text, size_t len, size_t *at, struct line *ret);
 
+/* What ends the lines of a text, as its first one says: "\r\n" or "\n". For lines that are added. */
+const char *line_end(const char *text, size_t len);
+
 /* Device nodes that are not there yet, in one of the directories (nodes.c). */
 void planner_console_nodes(struct planner *p, enum node_place place, const char *reason);
 void planner_xen_disk_nodes(struct planner *p, enum node_place place, const char *reason);
@@ -137,6 +140,7 @@ void rule_grub_pc_debconf(struct planner *p);  /* upgrade.c */
 void rule_default_entry(struct planner *p);
 void rule_boot_links(struct planner *p);
 void rule_grub_legacy_ec2(struct planner *p);  /* menus.c */
+void rule_lilo(struct planner *p);              /* lilo.c */
 void rule_own_menu(struct planner *p);
 void rule_bls(struct planner *p);
 void rule_xen_tools(struct planner *p);        /* xentools.c */

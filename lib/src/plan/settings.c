@@ -199,11 +199,9 @@ void setting_put(struct planner *p, const char *file, const char *name, const ch
 			buf_append(&out, l.text, l.whole);
 			continue;
 		}
-		buf_append(&out, l.text, s.value - (s.quote ? 1 : 0));
-		buf_printf(&out, strchr(value, '>') ? "\"%s\"" : "%s", value);
-		at = (size_t)(l.text - text) + s.value + s.len + (s.quote ? 1 : 0);
-		buf_append(&out, text + at, (size_t)(l.text - text) + l.whole - at);
-		at = (size_t)(l.text - text) + l.whole;
+		buf_append(&out, l.text, s.value);
+		buf_printf(&out, !s.quote && strchr(value, '>') ? "\"%s\"" : "%s", value);
+		buf_append(&out, l.text + s.value + s.len, l.whole - s.value - s.len);
 		done = true;
 	}
 	if (!done) {

@@ -119,6 +119,7 @@ static void device_as_tag(const char *spec, char *buf, size_t size)
 		{"/dev/disk/by-uuid/", "UUID="},
 		{"/dev/disk/by-label/", "LABEL="},
 		{"/dev/disk/by-partuuid/", "PARTUUID="},
+		{"/dev/disk/by-partlabel/", "PARTLABEL="},
 	};
 
 	for (size_t i = 0; i < sizeof links / sizeof *links; i++)

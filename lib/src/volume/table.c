@@ -109,6 +109,7 @@ static void fill_partition(struct fdisk_context *cxt, struct fdisk_partition *pa
 	if (table == TABLE_GPT) {
 		snprintf(v->type, sizeof(v->type), "%s", type && fdisk_parttype_get_string(type) ? fdisk_parttype_get_string(type) : "");
 		snprintf(v->part_uuid, sizeof(v->part_uuid), "%s", uuid ? uuid : "");
+		snprintf(v->part_label, sizeof(v->part_label), "%s", fdisk_partition_get_name(pa) ? fdisk_partition_get_name(pa) : "");
 		v->active = fdisk_partition_get_attrs(pa) && strstr(fdisk_partition_get_attrs(pa), "LegacyBIOSBootable");
 		lower(v->type);
 		lower(v->part_uuid);

@@ -103,8 +103,9 @@ static const struct volume *find_by_tag(const struct volumes *v, const char *tag
 	for (size_t i = 0; i < v->len; i++) {
 		const struct volume *one = &v->item[i];
 		bool same = !strcmp(tag, "LABEL") ? !strcmp(one->label, bare)
-			  : !strcmp(tag, "UUID") ? !strcasecmp(one->uuid, bare)
-						 : !strcasecmp(one->part_uuid, bare);
+			  : !strcmp(tag, "PARTLABEL") ? !strcmp(one->part_label, bare)
+			  : !strcmp(tag, "UUID")      ? !strcasecmp(one->uuid, bare)
+						      : !strcasecmp(one->part_uuid, bare);
 
 		if (!same)
 			continue;
@@ -117,11 +118,11 @@ static const struct volume *find_by_tag(const struct volumes *v, const char *tag
 
 const struct volume *volumes_find(const struct volumes *v, const char *device)
 {
-	static const char *const tag[] = {"UUID", "LABEL", "PARTUUID"};
-	static const char *const dir[] = {"/dev/disk/by-uuid/", "/dev/disk/by-label/", "/dev/disk/by-partuuid/"};
+	static const char *const tag[] = {"UUID", "LABEL", "PARTUUID", "PARTLABEL"};
+	static const char *const dir[] = {"/dev/disk/by-uuid/", "/dev/disk/by-label/", "/dev/disk/by-partuuid/", "/dev/disk/by-partlabel/"};
 	int number;
 
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < sizeof(tag) / sizeof(tag[0]); i++) {
 		size_t n = strlen(tag[i]);
 
 		if (!strncmp(device, tag[i], n) && device[n] == '=')

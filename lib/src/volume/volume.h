@@ -19,6 +19,7 @@ struct volume {
 	bool active;          /* MBR boot flag, GPT legacy BIOS bootable attribute */
 	char type[40];        /* partition type: "83" for MBR, lower-case GUID for GPT, "" for a whole disk */
 	char part_uuid[40];   /* PARTUUID as the kernel knows it, lower case */
+	char part_label[80];  /* GPT: PARTLABEL */
 	char content[32];     /* libblkid's TYPE: "ext4", "swap", "xfs", "LVM2_member", ...; "" if no signature */
 	char uuid[40];        /* as libblkid prints it */
 	char label[128];
@@ -45,7 +46,7 @@ int volume_open(struct disk *d, const struct volume *v, struct disk **ret, struc
 #define VOLUME_GPT_BIOS_BOOT "21686148-6449-6e6f-744e-656564454649"
 #define VOLUME_ALIGNMENT (1024 * 1024u) /* where the first partition starts in the `partition` layout, bytes */
 
-/* The volume that the guest calls `device` ("/dev/xvda1", "UUID=...", "LABEL=...", "PARTUUID=..."); NULL: none in this image. */
+/* The volume that the guest calls `device` ("/dev/xvda1", "UUID=...", "LABEL=...", "PARTUUID=...", "PARTLABEL=..."); NULL: none in this image. */
 const struct volume *volumes_find(const struct volumes *v, const char *device);
 
 /*
