@@ -2,8 +2,8 @@
 # The sample guests of test-images/ as their directories expect them: expect/facts is what `inspect` says of the guest,
 # expect/plan how it is converted with the donor donor-bookworm, expect/verify what `verify` says of the result.
 #
-# images_test.sh [--accept] [--all | GUEST...]: without names, the two that need little to make. --accept writes the
-# files as they are now, to be read with `git diff`.
+# images_test.sh [--accept] [--all | GUEST...]: without names, the two that need little to make; --all: those with such
+# files. --accept writes the files as they are now, to be read with `git diff`.
 set -euo pipefail
 # shellcheck source=converter/test/support.sh
 . "$(dirname "${BASH_SOURCE[0]}")/support.sh"
@@ -16,7 +16,11 @@ accept=no guests=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--accept) accept=yes ;;
-	--all) mapfile -t guests < <("$PV2HVM_SOURCE_DIR/scripts/make-test-images" --list | grep -v '^donor-') ;;
+	--all)
+		for name in "$images"/*/expect; do
+			name=${name%/expect}
+			guests+=("${name##*/}")
+		done ;;
 	*) guests+=("$1") ;;
 	esac
 	shift
