@@ -94,6 +94,22 @@ small_init() {
 	esac
 }
 
+# small_systemd TREE VERSION: an init that is this systemd
+small_systemd() {
+	small_program "$1/lib/systemd/systemd" "systemd $2 running in %ssystem mode. (+PAM)"
+	ln -sfn /lib/systemd/systemd "$1/sbin/init"
+}
+
+# small_other_release TREE RELEASE: gives the donor's kernel another release; its unpacked initramfs is in TREE.initramfs
+small_other_release() {
+	local tree=$1 release=$2 file
+	for file in "$tree/boot/"*-"$small_release"; do mv "$file" "${file%"$small_release"}$release"; done
+	mv "$tree/lib/modules/$small_release" "$tree/lib/modules/$release"
+	mv "$tree.initramfs/lib/modules/$small_release" "$tree.initramfs/lib/modules/$release"
+	small_kernel "$tree/boot/vmlinuz-$release" "$release"
+	small_initramfs "$tree.initramfs" "$tree/boot/initrd.img-$release"
+}
+
 # small_guest_kernel TREE RELEASE pvops|classic [INITRD]: a kernel of the guest's own; classic: a XenLinux one, which
 # boots paravirtual only
 small_guest_kernel() {

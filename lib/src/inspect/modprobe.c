@@ -15,7 +15,7 @@ static const char *const library_dir[] = {
 
 /*
  * kmod says in its binary what it was built with: "+ZSTD +XZ -ZLIB +LIBCRYPTO"; one that does not name ZSTD does not know it. A library has no
- * such line, but the names of the libraries that it is linked with, or loads by itself (kmod from version 33).
+ * such line, but the names of the libraries that it is linked with, or loads by itself (kmod from version 34).
  */
 static bool built_with(const struct buf *data, const char *feature, const char *library)
 {

@@ -17,6 +17,12 @@ static bool kernel_older(const struct planner *p, const unsigned *min)
 	return false;
 }
 
+/* glibc compares its note with the kernel's version up to 2.35; later ones do not look, and fail at the first call that is missing. */
+static bool checks_kernel(const struct facts_abi *abi)
+{
+	return abi->glibc[0] < 2 || (abi->glibc[0] == 2 && abi->glibc[1] < 36);
+}
+
 void rule_abi_tag(struct planner *p)
 {
 	const struct facts_abi *abi = &p->facts->abi;
@@ -27,8 +33,8 @@ void rule_abi_tag(struct planner *p)
 		if (!kernel_older(p, min))
 			continue;
 		planner_block(p, arena_printf(p->arena, "%s: .note.ABI-tag: Linux %u.%u.%u", abi->tag[i].path, min[0], min[1], min[2]),
-			      arena_printf(p->arena, "kernel %s is too old for the guest's C library: its programs stop with \"FATAL: kernel too old\"",
-					   p->plan->kernel),
+			      arena_printf(p->arena, "kernel %s is too old for the guest's C library%s", p->plan->kernel,
+					   checks_kernel(abi) ? ": its programs stop with \"FATAL: kernel too old\"" : ""),
 			      arena_printf(p->arena, "choose a donor whose kernel is Linux %u.%u.%u or newer", min[0], min[1], min[2]));
 		return; /* the others say the same */
 	}
@@ -58,10 +64,16 @@ void rule_ia32(struct planner *p)
 			     "whether this 64-bit kernel runs the guest's 32-bit programs cannot be told", "it has to be built with IA32_EMULATION");
 }
 
-/* glibc 2.14 and 2.15 moved time() and the last callers in libpthread to the vDSO. */
-static bool libc_calls_vsyscall(const struct facts_abi *abi)
+/*
+ * gettimeofday() goes to the vDSO from glibc 2.7 on, time() and getcpu() from 2.14 on; the callers inside of libpthread, and static programs, were done
+ * for 2.15. Up to 2.21 the page is what it falls back to where there is no vDSO.
+ */
+static bool libc_calls_vsyscall(const struct planner *p)
 {
-	return abi->glibc[0] && (abi->glibc[0] < 2 || (abi->glibc[0] == 2 && abi->glibc[1] < 15));
+	const struct facts_abi *abi = &p->facts->abi;
+	unsigned good = planner_cmdline_last(p, "vdso=0") ? 22 : 15;
+
+	return abi->glibc[0] && (abi->glibc[0] < 2 || (abi->glibc[0] == 2 && abi->glibc[1] < good));
 }
 
 /* What needs the page, for the report; NULL if nothing does. */
@@ -69,7 +81,7 @@ static const char *vsyscall_user(struct planner *p)
 {
 	const struct facts_abi *abi = &p->facts->abi;
 
-	if (libc_calls_vsyscall(abi))
+	if (libc_calls_vsyscall(p))
 		return arena_printf(p->arena, "%s: GNU C Library %u.%u", abi->libc, abi->glibc[0], abi->glibc[1]);
 	if (abi->vsyscalls > 1)
 		return arena_printf(p->arena, "%s and %zu more static programs", abi->vsyscall[0], abi->vsyscalls - 1);

@@ -135,9 +135,9 @@ static void split_words(struct strlist *l, const char *text)
 /* Our own words in an old grub.cfg are made anew: kept, they would stand twice. */
 static bool is_ours(const char *text)
 {
-	static const char *const ours[] = {"net.ifnames=0", "biosdevname=0", "nvme_core.io_timeout="};
+	static const char *const ours[] = {"net.ifnames=0", "biosdevname=0", "nvme.io_timeout=", "nvme_core.io_timeout="};
 
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
 		if (!strncmp(text, ours[i], strlen(ours[i])))
 			return true;
 	return false;
@@ -166,10 +166,12 @@ void rule_param_pv(struct planner *p)
 		p->arena->failed = true;
 }
 
+/* The parameter moved with the core of the driver into a module of its own (4.6), and took more than a byte (4.15). */
 void rule_nvme_timeout(struct planner *p)
 {
 	if (has_target(p, P2H_TARGET_NITRO))
-		planner_cmdline(p, kernel_before(p, 4, 15) ? "nvme_core.io_timeout=255" : "nvme_core.io_timeout=4294967295");
+		planner_cmdline(p, kernel_before(p, 4, 6) ? "nvme.io_timeout=255" : kernel_before(p, 4, 15) ? "nvme_core.io_timeout=255" :
+												  "nvme_core.io_timeout=4294967295");
 }
 
 static bool is_word(const char *text, const char *word)

@@ -147,7 +147,7 @@ static bool has_mountall(const struct planner *p)
 }
 
 /* The options without `nobootwait` (which only mountall knows), and with what makes the mount optional. */
-static const char *optional(struct planner *p, const char *options, bool is_disk)
+static const char *optional(struct planner *p, const char *type, const char *options, bool is_disk)
 {
 	CLEANUP(strlist_done) struct strlist words = {0};
 	CLEANUP(buf_done) struct buf text = {0};
@@ -159,7 +159,7 @@ static const char *optional(struct planner *p, const char *options, bool is_disk
 		if (mountall || strcmp(words.item[i], "nobootwait"))
 			buf_printf(&text, "%s%s", text.len ? "," : "", words.item[i]);
 	if (mountall) {
-		add = fstab_has_option(options, "nobootwait") ? "" : "nobootwait";
+		add = fstab_has_option(options, "nobootwait") || !strcmp(type, "swap") ? "" : "nobootwait"; /* it waits for no swap */
 	} else if (p->facts->init == INIT_SYSTEMD) {
 		if (!fstab_has_option(options, "nofail"))
 			add = is_disk && p->facts->fstab_knows_timeout && !fstab_has_option(options, "x-systemd.device-timeout")
@@ -204,7 +204,7 @@ static const struct fstab_entry *missing_below(const struct planner *p, const st
 
 void rule_fstab_missing(struct planner *p)
 {
-	/* These skip the check of a disk that is absent and optional; fsck -A of their time does not. */
+	/* These skip the check of a disk that is absent and optional. So does fsck -A, but only util-linux' from 2.17 on, and not that of e2fsprogs. */
 	bool any_pass = p->facts->init == INIT_SYSTEMD || has_mountall(p);
 	CLEANUP(view_done) struct view v = {0};
 
@@ -218,7 +218,7 @@ void rule_fstab_missing(struct planner *p)
 
 		if (!on && !is_missing(p, e))
 			continue;
-		now = optional(p, options, !on);
+		now = optional(p, e->text[FSTAB_TYPE], options, !on);
 		if (!now)
 			return;
 		same = !strcmp(now, options);

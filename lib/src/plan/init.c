@@ -10,42 +10,60 @@ static bool has_systemd(const struct planner *p)
 	return p->facts->init == INIT_SYSTEMD && *p->facts->donor.chosen.release;
 }
 
-/* Newest first. Below these a version "is not supported at all", its README says. */
+/*
+ * What the READMEs of the versions ask for, newest first. From 251 on they say that older kernels "are not supported at all"; between 217 and 250
+ * they asked for more than these versions need to boot (217 left firmware to the kernel, which is why it wanted 3.7).
+ */
 static const struct {
 	unsigned systemd, major, minor;
-} kernel_min[] = {{260, 5, 10}, {258, 5, 4}, {251, 3, 15}, {1, 3, 0}};
+	bool stops;
+} kernel_min[] = {{260, 5, 10, true}, {258, 5, 4, true}, {251, 3, 15, true}, {230, 3, 12, false}, {217, 3, 7, false}, {1, 3, 0, true}};
 
 static void check_kernel(struct planner *p)
 {
 	unsigned version = p->facts->systemd_version;
+	bool told = false;
 
 	for (size_t i = 0; i < sizeof(kernel_min) / sizeof(kernel_min[0]); i++) {
-		if (version < kernel_min[i].systemd)
+		const char *evidence = arena_printf(p->arena, "systemd %u, kernel %s", version, p->plan->kernel);
+		const char *advice = arena_printf(p->arena, "choose a donor whose kernel is Linux %u.%u or newer", kernel_min[i].major, kernel_min[i].minor);
+
+		if (version < kernel_min[i].systemd || !kernel_before(p, kernel_min[i].major, kernel_min[i].minor))
 			continue;
-		if (kernel_before(p, kernel_min[i].major, kernel_min[i].minor))
-			planner_block(p, arena_printf(p->arena, "systemd %u, kernel %s", version, p->plan->kernel),
-				      arena_printf(p->arena, "this systemd needs Linux %u.%u or newer", kernel_min[i].major, kernel_min[i].minor),
-				      arena_printf(p->arena, "choose a donor whose kernel is Linux %u.%u or newer", kernel_min[i].major, kernel_min[i].minor));
-		return;
+		if (kernel_min[i].stops) {
+			planner_block(p, evidence, arena_printf(p->arena, "this systemd needs Linux %u.%u or newer", kernel_min[i].major, kernel_min[i].minor),
+				      advice);
+			return;
+		}
+		if (!told)
+			planner_tell(p, evidence,
+				     arena_printf(p->arena, "this systemd asks for Linux %u.%u or newer; it starts on older ones too, but without all that it offers",
+						  kernel_min[i].major, kernel_min[i].minor),
+				     advice);
+		told = true;
 	}
 }
 
 void rule_systemd_min(struct planner *p)
 {
-	static const char *const option[] = {"CGROUPS", "DEVTMPFS", "EPOLL", "FHANDLE", "INOTIFY_USER", "NET", "PROC_FS", "SIGNALFD", "SYSFS",
-					     "TIMERFD", "TMPFS", "UNIX"};
+	static const struct {
+		const char *option;
+		unsigned since; /* the systemd that came to need it */
+	} need[] = {{"CGROUPS", 0}, {"DEVTMPFS", 0}, {"EPOLL", 0},    {"FHANDLE", 209}, {"INOTIFY_USER", 0}, {"NET", 0},
+		    {"PROC_FS", 0}, {"SIGNALFD", 0}, {"SYSFS", 0}, {"TIMERFD", 0},   {"TMPFS", 0},        {"UNIX", 0}};
 	const struct facts_donor *d = &p->facts->donor;
+	unsigned version = p->facts->systemd_version;
 
 	if (!has_systemd(p))
 		return;
 	check_kernel(p);
-	for (size_t i = 0; i < sizeof(option) / sizeof(option[0]); i++)
-		if (donor_config_off(d, option[i]))
-			planner_block(p, arena_printf(p->arena, "%s: CONFIG_%s is not set", d->chosen.config, option[i]),
+	for (size_t i = 0; i < sizeof(need) / sizeof(need[0]); i++)
+		if ((!version || version >= need[i].since) && donor_config_off(d, need[i].option))
+			planner_block(p, arena_printf(p->arena, "%s: CONFIG_%s is not set", d->chosen.config, need[i].option),
 				      "systemd does not run without it", "choose another donor");
 }
 
-/* Controllers of cgroup v1 that a kernel can be built without since 6.11. */
+/* Controllers of cgroup v1 that a kernel can be built without, since 6.11 and 6.12. */
 static const struct {
 	const char *option, *name;
 } controller[] = {{"MEMCG_V1", "memory"}, {"CPUSETS_V1", "cpuset"}};
@@ -66,29 +84,48 @@ static bool names(const struct facts_file *config, const char *word)
 	return false;
 }
 
+/*
+ * The unified hierarchy of Linux 4.5 is known from 230 on (226 to 229 know an earlier form of it, which no kernel offers any more), and taken without
+ * being asked for from 243 on.
+ */
+#define KNOWS_UNIFIED 230u
+#define TAKES_UNIFIED 243u
+
+static void tell_controller(struct planner *p, const char *who, const char *option, const char *name, bool knows_unified)
+{
+	const char *evidence = arena_printf(p->arena, "%s; %s: CONFIG_%s is not set", who, p->facts->donor.chosen.config, option);
+
+	if (knows_unified)
+		planner_tell(p, evidence,
+			     arena_printf(p->arena, "the kernel has no %s controller for cgroup v1, which this systemd takes by default: its limits have no effect", name),
+			     "--cmdline-add systemd.unified_cgroup_hierarchy=1 has it take cgroup v2, if all that the guest runs knows that");
+	else
+		planner_tell(p, evidence,
+			     arena_printf(p->arena, "the kernel has no %s controller for cgroup v1, the only kind that this guest knows: its limits have no effect",
+					  name),
+			     "choose a donor with an older kernel if the guest relies on them");
+}
+
 void rule_cgroup_v1(struct planner *p)
 {
 	const struct facts *f = p->facts;
 	const struct facts_file *config = facts_file(f, "/etc/cgconfig.conf");
-	bool old = has_systemd(p) && f->systemd_version && f->systemd_version < 226;
+	bool by_default = has_systemd(p) && f->systemd_version && f->systemd_version < TAKES_UNIFIED &&
+			  !planner_cmdline_last(p, "systemd.unified_cgroup_hierarchy=1");
 
 	for (size_t i = 0; i < sizeof(controller) / sizeof(controller[0]); i++) {
 		bool listed = config && names(config, controller[i].name);
 
-		if (!donor_config_off(&f->donor, controller[i].option) || !(old || listed))
-			continue;
-		planner_tell(p, arena_printf(p->arena, "%s; %s: CONFIG_%s is not set",
-					     listed ? "/etc/cgconfig.conf" : arena_printf(p->arena, "systemd %u", f->systemd_version),
-					     f->donor.chosen.config, controller[i].option),
-			     arena_printf(p->arena, "the kernel has no %s controller for cgroup v1, the only kind that this guest knows: its limits have no effect",
-					  controller[i].name),
-			     "choose a donor with an older kernel if the guest relies on them");
+		if (donor_config_off(&f->donor, controller[i].option) && (by_default || listed))
+			tell_controller(p, listed ? "/etc/cgconfig.conf" : arena_printf(p->arena, "systemd %u", f->systemd_version), controller[i].option,
+					controller[i].name, !listed && f->systemd_version >= KNOWS_UNIFIED);
 	}
 }
 
 /*
- * systemd before 233 takes it that /sys/fs/cgroup holds what it mounts there itself. From 243 on systemd mounts the unified hierarchy unless told
- * otherwise; 256 and 257 want to be told twice, and 258 knows nothing else.
+ * A systemd that does not know the unified hierarchy mounts v1 controllers into the one that it finds below /sys/fs/cgroup, and stops where it cannot
+ * make a symbolic link for two that are mounted together (mount_cgroup_controllers in its mount-setup.c); later ones follow what is there. From 243 on
+ * systemd mounts the unified hierarchy unless told otherwise; 256 and 257 want to be told twice, and 258 knows nothing else.
  */
 void rule_cgroup_dracut(struct planner *p)
 {
@@ -98,10 +135,10 @@ void rule_cgroup_dracut(struct planner *p)
 	const char *evidence;
 	unsigned before;
 
-	if (!has_systemd(p) || !f->systemd_version || f->systemd_version >= 233 || !d->initramfs.read || !d->initramfs.holds.systemd)
+	if (!has_systemd(p) || !f->systemd_version || f->systemd_version >= KNOWS_UNIFIED || !d->initramfs.read || !d->initramfs.holds.systemd)
 		return;
 	before = initramfs_systemd(&d->initramfs.holds);
-	if (before && before < 243)
+	if (before && before < TAKES_UNIFIED)
 		return;
 	evidence = before ? arena_printf(p->arena, "systemd %u in the guest, systemd %u in %s", f->systemd_version, before, d->chosen.initrd)
 			  : arena_printf(p->arena, "systemd %u in the guest, systemd of an unknown version in %s", f->systemd_version, d->chosen.initrd);
@@ -161,5 +198,5 @@ void rule_udev_sysfs(struct planner *p)
 	check_layout(p);
 	if (abi->libudev1 && p->facts->init != INIT_SYSTEMD && donor_config_off(d, "DEVTMPFS"))
 		planner_block(p, arena_printf(p->arena, "%s; %s: CONFIG_DEVTMPFS is not set", abi->udevd, d->chosen.config),
-			      "udev from 183 on leaves device nodes to the kernel: /dev would stay empty", "choose another donor");
+			      "this udev (183 or newer) leaves device nodes to the kernel: /dev would stay empty", "choose another donor");
 }
