@@ -74,7 +74,7 @@ static const char *const looked_at[] = {
 	"/etc/cloud/cloud.cfg",
 	"/etc/cloud/cloud.cfg.d/*.cfg",
 	"/etc/firewalld/firewalld.conf",
-	"/etc/grub.d/10_linux",
+	"/etc/grub.d/*",
 	"/etc/ip6tables.rules",
 	"/etc/iptables.rules",
 	"/etc/iptables.up.rules",

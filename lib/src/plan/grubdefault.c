@@ -111,3 +111,63 @@ void rule_grub_default(struct planner *p)
 			settings_edit(p, &(struct settings){&suse, 1, &append[i], 1}, "later kernels get the same parameters");
 	}
 }
+
+/* --- scripts that write the menu */
+
+#define GRUB_D "/etc/grub.d/"
+
+static bool starts(const struct line *l, const char *word)
+{
+	size_t at = 0, n = strlen(word);
+
+	while (at < l->len && (l->text[at] == ' ' || l->text[at] == '\t'))
+		at++;
+	return l->len - at > n && !memcmp(l->text + at, word, n);
+}
+
+/* Entries for GRUB legacy: GRUB 2 has neither "kernel" nor disks that are counted so. */
+static bool writes_legacy(const struct facts_file *file)
+{
+	bool root = false, kernel = false;
+	struct line l = {0};
+	size_t at = 0;
+
+	while (next_line(file->text, file->len, &at, &l)) {
+		root |= starts(&l, "root (hd");
+		kernel |= starts(&l, "kernel ") || starts(&l, "kernel\t");
+	}
+	return root && kernel;
+}
+
+static bool is_program(const struct facts_file *file)
+{
+	return file && !file->is_link && file->mode & 0111;
+}
+
+/*
+ * bootstrap-vz' and ec2debian's images of Debian: 40_custom writes GRUB legacy's menu for PV-GRUB, and is the only script that grub-mkconfig may run. Now
+ * it runs those that were switched off for it.
+ */
+void rule_grub_scripts(struct planner *p)
+{
+	static const char *const standard[] = {GRUB_D "00_header", GRUB_D "10_linux"};
+	const struct facts *f = p->facts;
+
+	for (size_t i = 0; i < f->files && *f->lasting.grub_mkconfig; i++) {
+		const struct facts_file *file = &f->file[i];
+		CLEANUP(buf_done) struct buf out = {0};
+
+		if (strncmp(file->path, GRUB_D, strlen(GRUB_D)) || !is_program(file) || !writes_legacy(file))
+			continue;
+		if (!facts_file(f, standard[1])) {
+			planner_tell(p, file->path, "it writes a menu for GRUB legacy, and there is no " GRUB_D "10_linux that would write one for GRUB 2",
+				     "do not run update-grub on the new machine before grub-common is installed anew");
+			continue;
+		}
+		buf_puts(&out, "#!/bin/sh\n# Written by pv2hvm: what stood here wrote entries for PV-GRUB.\nset -e\n");
+		for (size_t k = 0; k < sizeof(standard) / sizeof(standard[0]); k++)
+			if (facts_file(f, standard[k]) && !is_program(facts_file(f, standard[k])))
+				buf_printf(&out, "sh %s\n", standard[k]);
+		planner_write_buf(p, file->path, &out, 0755, "the next update-grub has to write a menu for GRUB 2");
+	}
+}

@@ -136,6 +136,7 @@ void rule_nvme_timeout(struct planner *p);
 void rule_root_wait(struct planner *p);         /* rootwait.c */
 void rule_user_cmdline(struct planner *p);
 void rule_grub_default(struct planner *p);     /* grubdefault.c */
+void rule_grub_scripts(struct planner *p);
 void rule_grub_pc_debconf(struct planner *p);  /* upgrade.c */
 void rule_default_entry(struct planner *p);
 void rule_boot_links(struct planner *p);
