@@ -201,6 +201,37 @@ static void menu_default(struct fs *fs)
 	edit_replace(fs, MENU, "default=0", "default=nothing");
 }
 
+static void menu_waits(struct fs *fs)
+{
+	edit_replace(fs, MENU, "set timeout=1", "set timeout=-1");
+}
+
+static void menu_no_timeout(struct fs *fs)
+{
+	edit_replace(fs, MENU, "set timeout=1", "");
+}
+
+static void menu_password(struct fs *fs)
+{
+	edit_append(fs, MENU, "set superusers=\"admin\"\npassword admin secret\n");
+}
+
+static void menu_unrestricted(struct fs *fs)
+{
+	menu_password(fs);
+	edit_replace(fs, MENU, "--id test", "--unrestricted --id test");
+}
+
+static void menu_unclosed(struct fs *fs)
+{
+	edit_replace(fs, MENU, "\n}\n", "\n");
+}
+
+static void menu_unclosed_later(struct fs *fs)
+{
+	edit_append(fs, MENU, "menuentry 'More' {\n");
+}
+
 static void no_kernel(struct fs *fs)
 {
 	edit_remove(fs, BOOTIMAGE_KERNEL);
@@ -216,6 +247,20 @@ static void elf_kernel(struct fs *fs)
 	struct buf b = {0};
 
 	bootimage_elf(&b, &(struct bootimage_elf){.bits = 64, .interp = NULL, .abi = NULL});
+	edit_put_buf(fs, BOOTIMAGE_KERNEL, &b);
+}
+
+/* A packed part in the kernel's last 4 KiB: the magic number of xz, and nothing that it could unpack. */
+static void damaged_kernel(struct fs *fs)
+{
+	struct buf b = {0};
+	size_t payload;
+
+	bootimage_kernel(&b, true);
+	payload = b.len - 4096;
+	le32_put((uint8_t *)b.data + 0x248, 0);
+	le32_put((uint8_t *)b.data + 0x24c, 4096);
+	memcpy(b.data + payload, "\xfd" "7zXZ", 6);
 	edit_put_buf(fs, BOOTIMAGE_KERNEL, &b);
 }
 
@@ -261,6 +306,13 @@ static const struct verify_row rows[] = {
 	{"menu without Linux", menu_chain, NULL, 0, VERIFY_FAIL, "grub-cfg", "Windows", false},
 	{"menu with blscfg", menu_bls, NULL, 0, VERIFY_FAIL, "grub-cfg", "blscfg", false},
 	{"entry searches elsewhere", menu_search, NULL, 0, VERIFY_FAIL, "grub-cfg", "searches", false},
+	{"menu that waits", menu_waits, NULL, 0, VERIFY_FAIL, "grub-cfg", "timeout=-1: GRUB waits", false},
+	{"menu without timeout", menu_no_timeout, NULL, 0, VERIFY_FAIL, "grub-cfg", "no timeout", false},
+	{"menu with a password", menu_password, NULL, 0, VERIFY_FAIL, "grub-cfg", "superusers", false},
+	{"password for others", menu_unrestricted, NULL, 0, VERIFY_PASS, NULL, NULL, false},
+	{"entry that does not end", menu_unclosed, NULL, 0, VERIFY_FAIL, "grub-cfg", "does not end", false},
+	{"another entry that does not end", menu_unclosed_later, NULL, 0, VERIFY_WARN, "grub-cfg", "does not end", false},
+	{"damaged kernel", damaged_kernel, NULL, 0, VERIFY_FAIL, "kernel", "the packed kernel within is damaged", false},
 	{"no kernel", no_kernel, NULL, 0, VERIFY_FAIL, "kernel", BOOTIMAGE_KERNEL, false},
 	{"truncated kernel", short_kernel, NULL, 0, VERIFY_FAIL, "kernel", "truncated", false},
 	{"PV kernel", elf_kernel, NULL, 0, VERIFY_FAIL, "kernel", "Xen PV", false},

@@ -25,6 +25,7 @@ void grubcfg_done(struct grubcfg *g)
 		entry_done(&g->item[i]);
 	free(g->item);
 	free(g->default_value);
+	free(g->timeout);
 	strlist_done(&g->terminal_output);
 	strlist_done(&g->commands);
 	*g = (struct grubcfg){0};
@@ -45,6 +46,7 @@ static int push_frame(struct grubrun *p, enum grubrun_kind kind)
 				 GRUBRUN_MAX_DEPTH);
 	p->frame[p->depth++] = (struct grubrun_frame){
 	    .kind = kind,
+	    .line = p->words ? p->word[0].line : p->reader.line,
 	    .outer_skip = p->skip,
 	    .mark = p->vars.logged,
 	    .parent = p->parent,
@@ -190,6 +192,8 @@ static int begin_menu(struct grubrun *p, const struct strlist *w, size_t line)
 		p->parent = p->menu.len - 1;
 	else
 		p->entry = p->g.len - 1;
+	if (!submenu)
+		p->g.item[p->entry].unrestricted = strlist_has(w, "--unrestricted");
 	return 0;
 }
 
@@ -356,6 +360,7 @@ static int read_all(struct grubrun *p)
 			break;
 		case GRUBSCRIPT_END:
 			code = end_command(p, false);
+			p->g.unclosed = p->depth ? p->frame[0].line : 0;
 			while (p->depth && !code)
 				code = pop_frame(p);
 			return code;
@@ -394,6 +399,15 @@ static int find_default(struct grubrun *p)
 	return 0;
 }
 
+/* What the menu's own variables say in the end. */
+static int read_variables(struct grubrun *p)
+{
+	const char *timeout = grubscript_get(&p->vars, "timeout"), *superusers = grubscript_get(&p->vars, "superusers");
+
+	p->g.superusers = superusers && *superusers;
+	return timeout ? grubrun_replace_text(p, &p->g.timeout, timeout) : 0;
+}
+
 int grubcfg_parse(const char *text, size_t len, const char *grubenv, struct grubcfg *ret, struct p2h_error *err)
 {
 	CLEANUP(parser_done) struct grubrun p = {
@@ -409,6 +423,8 @@ int grubcfg_parse(const char *text, size_t len, const char *grubenv, struct grub
 	code = read_all(&p);
 	if (!code)
 		code = find_default(&p);
+	if (!code)
+		code = read_variables(&p);
 	if (code)
 		return code;
 	make_distinct(&p.g.commands);

@@ -11,6 +11,7 @@ struct grubcfg_entry {
 	char *linux_path;      /* "" if the entry loads no Linux kernel; a leading "($root)" or "(hd0,...)" is left out */
 	char *args;
 	struct strlist initrd; /* paths, in order */
+	bool unrestricted;     /* boots without a password where superusers are set */
 	char *search_uuid;     /* of `search --fs-uuid` inside the entry, else of the last one above it, "" if none */
 };
 struct grubcfg {
@@ -23,6 +24,9 @@ struct grubcfg {
 	char *default_value;
 	size_t default_entry;  /* index that default_value means (number, id or title, "a>b"); GRUB falls back to the first: so 0 */
 	bool default_found;    /* false: default_value names no entry (GRUB then boots the first) */
+	char *timeout;         /* seconds before it boots by itself; "" never set (GRUB waits for a key), NULL: cannot be known */
+	bool superusers;       /* only they may boot an entry that is not unrestricted */
+	size_t unclosed;       /* line of a block that does not end: GRUB leaves out everything from there on; 0: none */
 	struct strlist terminal_output; /* words of the last terminal_output command */
 	struct strlist commands;        /* distinct command names used anywhere: to see blscfg, linux16, linuxefi, legacy_configfile */
 };

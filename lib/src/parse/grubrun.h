@@ -16,6 +16,7 @@ enum grubrun_kind { FRAME_IF, FRAME_LOOP, FRAME_GROUP, FRAME_SKIPPED, FRAME_SUBM
 
 struct grubrun_frame {
 	enum grubrun_kind kind;
+	size_t line;         /* where it begins */
 	bool outer_skip;     /* what skip was around it */
 	bool taken;          /* if: an earlier branch is run for certain */
 	size_t mark, parent; /* menus: state of the variables, the menu around */

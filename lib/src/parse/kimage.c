@@ -16,6 +16,8 @@
 #define VERSION 0x206
 #define KERNEL_VERSION 0x20e
 #define XLOADFLAGS 0x236
+#define PAYLOAD_OFFSET 0x248
+#define PAYLOAD_LENGTH 0x24c
 #define XLF_KERNEL_64 0x0001u
 
 /* Printable characters up to a blank: what uname -r will say. */
@@ -42,6 +44,10 @@ static void read_setup_header(const uint8_t *data, size_t len, struct kimage *k)
 	if (k->protocol >= 0x20c && len >= XLOADFLAGS + 2) {
 		k->is_64bit_known = true;
 		k->is_64bit = le16_get(data + XLOADFLAGS) & XLF_KERNEL_64;
+	}
+	if (k->protocol >= 0x208 && len >= PAYLOAD_LENGTH + 4) {
+		k->payload = setup + le32_get(data + PAYLOAD_OFFSET);
+		k->payload_size = le32_get(data + PAYLOAD_LENGTH);
 	}
 	version = le16_get(data + KERNEL_VERSION);
 	if (version && version + 0x200 < setup && version + 0x200 < len)

@@ -14,6 +14,7 @@ struct kimage {
 	bool is_64bit_known;
 	unsigned protocol;        /* 0x020f is 2.15 */
 	uint64_t expected_size;   /* (setup_sects + 1) * 512 + syssize * 16: shorter is truncated */
+	uint64_t payload, payload_size; /* where the packed kernel is in the file (protocol 2.08 on); size 0: not known */
 	char release[65];         /* "6.1.0-18-cloud-amd64", first word of the version string; "" if none */
 };
 /* data: at least the first 64 KiB or all of the file; size: of the whole file. P2H_CORRUPT when it is neither kind. */

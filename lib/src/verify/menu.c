@@ -5,10 +5,14 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/le.h"
+#include "parse/unpack.h"
 
 #define MENU_LIMIT (1u << 20)
 #define GRUBENV_LIMIT 65536u
 #define KERNEL_HEAD 65536u
+#define KERNEL_LIMIT (64u << 20)
+#define KERNEL_UNPACKED (512u << 20)
 #define KCONFIG_LIMIT (4u << 20)
 
 /* Commands of a menu that live in a module whose absence ends the boot if the default entry depends on them. */
@@ -89,7 +93,26 @@ static int parse_menu(struct verify *v, const struct buf *text, const char *env,
 		return error_nomem(err);
 	grubcfg_done(&v->menu);
 	v->menu = (struct grubcfg){0};
-	return grubcfg_parse(entry.data, entry.len, env, &v->menu, err);
+	rc = grubcfg_parse(entry.data, entry.len, env, &v->menu, err);
+	free(v->menu.timeout);
+	v->menu.timeout = NULL; /* there is no menu that could wait */
+	return rc;
+}
+
+/* What keeps GRUB from starting the entry by itself. */
+static void judge_waiting(struct judgement *j)
+{
+	const struct grubcfg *menu = &j->v->menu;
+	const char *path = j->v->menu_path;
+
+	if (menu->timeout && (!*menu->timeout || *menu->timeout == '-'))
+		judge(j, VERIFY_FAIL, "%s has %s%s: GRUB waits for a key", path, *menu->timeout ? "timeout=" : "no timeout", menu->timeout);
+	if (menu->superusers && !j->v->entry->unrestricted)
+		judge(j, VERIFY_FAIL, "%s sets superusers, and the default entry is not --unrestricted: GRUB asks for a password", path);
+	if (menu->unclosed && menu->unclosed <= j->v->entry->line)
+		judge(j, VERIFY_FAIL, "%s: the block of line %zu does not end, so GRUB does not read it", path, menu->unclosed);
+	else if (menu->unclosed)
+		judge(j, VERIFY_WARN, "%s: the block of line %zu does not end", path, menu->unclosed);
 }
 
 static void judge_menu(struct judgement *j)
@@ -131,6 +154,7 @@ static void judge_menu(struct judgement *j)
 		v->entry = NULL;
 		return;
 	}
+	judge_waiting(j);
 	if (open_boot_view(v, &e))
 		judge_error(j, &e, v->menu_path);
 	judge(j, VERIFY_PASS, "%s line %zu: %s", v->menu_path, v->entry->line, v->entry->title);
@@ -147,6 +171,45 @@ void step_grub_cfg(struct verify *v)
 	}
 	judge_menu(&j);
 	judgement_add(&j, "grub-cfg", "the boot menu");
+}
+
+struct unpacked {
+	uint64_t bytes;
+};
+
+static int count_bytes(void *ctx, const uint8_t *data, size_t len, struct p2h_error *err)
+{
+	struct unpacked *u = ctx;
+
+	(void)data;
+	u->bytes += len;
+	return u->bytes > KERNEL_UNPACKED ? error_set(err, P2H_UNSUPPORTED, "more than %u MiB unpacked", KERNEL_UNPACKED >> 20) : 0;
+}
+
+/*
+ * Unpacks the packed kernel within, as it would itself: all that shows damage in its middle. Behind every packing but gzip stands the size that it
+ * has to come to (arch/x86/boot/compressed/Makefile, "size_append"), which for lz4 is the only check.
+ */
+static int payload_read(struct verify *v, struct fs_file *f, struct p2h_error *err)
+{
+	const struct kimage *k = &v->kernel;
+	CLEANUP_FREE uint8_t *packed = NULL;
+	struct unpacked u = {0};
+	size_t got = 0, used = 0;
+	int rc;
+
+	if (k->payload_size < 8 || k->payload_size > KERNEL_LIMIT)
+		return 0;
+	packed = malloc((size_t)k->payload_size);
+	if (!packed)
+		return error_nomem(err);
+	rc = fs_pread(f, packed, k->payload, (size_t)k->payload_size, &got, err);
+	if (rc || !*unpack_name(packed, got))
+		return rc;
+	rc = unpack_stream(packed, got, count_bytes, &u, &used, err);
+	if (rc == 0 && strcmp(unpack_name(packed, got), "gzip") != 0 && le32_get(packed + got - 4) != (uint32_t)u.bytes)
+		rc = error_set(err, P2H_CORRUPT, "%llu bytes instead of %u", (unsigned long long)u.bytes, le32_get(packed + got - 4));
+	return !rc || rc == P2H_UNSUPPORTED ? 0 : error_prefix(err, rc, "the packed kernel within is damaged");
 }
 
 static int kernel_read(struct verify *v, const char *path, struct p2h_error *err)
@@ -168,10 +231,12 @@ static int kernel_read(struct verify *v, const char *path, struct p2h_error *err
 	if (rc)
 		return rc;
 	rc = fs_pread(f, head, 0, KERNEL_HEAD, &got, err);
+	if (rc == 0)
+		rc = kimage_parse(head, got, st.size, &v->kernel, err);
+	/* A conversion has just copied it from a donor; unpacking would take longer than the rest of verify. */
+	if (rc == 0 && !v->known && v->kernel.expected_size <= st.size)
+		rc = payload_read(v, f, err);
 	fs_file_close(f, NULL);
-	if (rc)
-		return rc;
-	rc = kimage_parse(head, got, st.size, &v->kernel, err);
 	if (rc)
 		return rc;
 	if (v->kernel.kind != KIMAGE_BZIMAGE)
