@@ -332,6 +332,42 @@ static void fstab_swap(struct fs *fs)
 	edit_append(fs, "/etc/fstab", "/dev/sda3 none swap sw 0 0\n");
 }
 
+static void root_type(struct fs *fs)
+{
+	edit_replace(fs, MENU, " ro ", " ro rootfstype=xfs ");
+}
+
+static void root_type_list(struct fs *fs)
+{
+	edit_replace(fs, MENU, " ro ", " ro rootfstype=xfs,ext4 ");
+}
+
+static void single_user(struct fs *fs)
+{
+	edit_replace(fs, MENU, " ro ", " ro single ");
+}
+
+static void no_proc(struct fs *fs)
+{
+	edit_remove(fs, "/proc");
+}
+
+/* Something behind the initramfs that looks like the start of another archive. */
+static void initrd_cut_behind(struct fs *fs)
+{
+	edit_append(fs, BOOTIMAGE_INITRD, "070701");
+}
+
+static void initrd_blacklist(struct fs *fs)
+{
+	edit_replace(fs, MENU, " ro ", " ro modprobe.blacklist=virtio-blk,other ");
+}
+
+static void no_virtio_net(struct fs *fs)
+{
+	edit_remove(fs, BOOTIMAGE_MODULES "/kernel/virtio_net.ko");
+}
+
 static void no_module(struct fs *fs)
 {
 	edit_remove(fs, BOOTIMAGE_MODULES "/kernel/jbd2.ko");
@@ -460,7 +496,7 @@ static const struct verify_row rows[] = {
 	{"init= elsewhere", init_elsewhere, NULL, 0, VERIFY_FAIL, "init", "/bin/absent", false},
 	{"init without loader", no_loader, NULL, 0, VERIFY_FAIL, "init", "ld-absent", false},
 	{"init's library where init says", init_own_library, NULL, 0, VERIFY_PASS, NULL, NULL, false},
-	{"init's library elsewhere", init_lost_library, NULL, 0, VERIFY_WARN, "init", "libown.so", false},
+	{"init's library elsewhere", init_lost_library, NULL, 0, VERIFY_FAIL, "init", "libown.so", false},
 	{"init script without shell", init_script, NULL, 0, VERIFY_FAIL, "init", "/bin/absent", false},
 	{"init script of itself", init_loop, NULL, 0, VERIFY_FAIL, "init", "interpreters", false},
 	{"init not executable", init_mode, NULL, 0, VERIFY_FAIL, "init", "executable", false},
@@ -470,7 +506,14 @@ static const struct verify_row rows[] = {
 	{"fstab root by old name", fstab_xvda, NULL, 0, VERIFY_FAIL, "fstab", "/dev/xvda1 is", false},
 	{"systemd waits for a disk", fstab_systemd, NULL, 0, VERIFY_FAIL, "fstab", "/dev/sdb", false},
 	{"fsck of an absent disk", fstab_fsck, NULL, 0, VERIFY_FAIL, "fstab", "fsck", false},
-	{"module file missing", no_module, NULL, 0, VERIFY_FAIL, "modules", "jbd2.ko", false},
+	{"rootfstype of another", root_type, NULL, 0, VERIFY_FAIL, "root", "rootfstype=xfs", false},
+	{"rootfstype of several", root_type_list, NULL, 0, VERIFY_PASS, NULL, NULL, false},
+	{"single user mode", single_user, NULL, 0, VERIFY_FAIL, "init", "single", false},
+	{"no /proc", no_proc, NULL, 0, VERIFY_WARN, "init", "/proc", false},
+	{"damage behind the initramfs", initrd_cut_behind, NULL, 0, VERIFY_WARN, "initramfs", "stops unpacking", false},
+	{"driver on the command line's blacklist", initrd_blacklist, NULL, TARGET_KVM, VERIFY_FAIL, "initramfs-drivers", "virtio_blk", false},
+	{"network driver's file missing", no_virtio_net, NULL, TARGET_KVM, VERIFY_FAIL, "modules", "virtio_net.ko", false},
+	{"module file missing", no_module, NULL, 0, VERIFY_WARN, "modules", "jbd2.ko", false},
 	{"no modules.dep.bin", no_index, NULL, 0, VERIFY_FAIL, "modules", "modules.dep.bin", false},
 	{"empty modules.dep.bin", bad_index, NULL, 0, VERIFY_FAIL, "modules", "modules.dep.bin", false},
 	{"modules.dep.bin of other files", other_index, NULL, 0, VERIFY_FAIL, "modules", "does not lead to kernel/ena.ko.zst", false},

@@ -22,6 +22,7 @@ struct reading {
 	struct cpio cpio;
 	uint64_t fed; /* bytes given to cpio, from whatever archive */
 	size_t names; /* bytes */
+	size_t before_init; /* archives that had ended when /init came */
 	bool tools_functions, tools_conf, dracut;
 	bool mkinitcpio, config;
 	bool wanted;      /* the present member's content goes to text */
@@ -140,7 +141,10 @@ static void classify(struct reading *r, const char *path, uint32_t mode)
 	r->mkinitcpio |= !strcmp(path, "init_functions");
 	r->config |= !strcmp(path, "config");
 	r->into->systemd |= !strcmp(inner, "lib/systemd/systemd");
-	r->into->init |= !strcmp(path, "init");
+	if (!strcmp(path, "init") && !r->into->init) {
+		r->into->init = true;
+		r->before_init = r->cpio.archives;
+	}
 	if (S_ISREG(mode))
 		add_module(&r->into->modules, path);
 	add_version(&r->into->versions, path, S_ISDIR(mode));
@@ -360,7 +364,8 @@ static void sort_distinct(struct strlist *l)
 	l->len = to;
 }
 
-int initramfs_parse(const void *data, size_t len, struct initramfs *ret, struct p2h_error *err)
+/* tolerated (may be NULL): gets the damage behind a sound archive with /init, which then is no error. */
+static int parse(const void *data, size_t len, struct initramfs *ret, struct p2h_error *tolerated, struct p2h_error *err)
 {
 	static const struct cpio_ops ops = {on_member, on_data, on_end};
 	CLEANUP(initramfs_done) struct initramfs made = {0};
@@ -371,6 +376,10 @@ int initramfs_parse(const void *data, size_t len, struct initramfs *ret, struct 
 	r.cpio.ctx = &r;
 	code = read_all(&r, data, len, err);
 	buf_done(&r.text);
+	if (code == P2H_CORRUPT && tolerated && made.init && r.cpio.archives > r.before_init) {
+		*tolerated = *err;
+		code = 0;
+	}
 	if (r.tools_functions && r.tools_conf)
 		made.kind = INITRAMFS_TOOLS;
 	else if (r.dracut)
@@ -390,6 +399,17 @@ int initramfs_parse(const void *data, size_t len, struct initramfs *ret, struct 
 	*ret = made;
 	made = (struct initramfs){0};
 	return 0;
+}
+
+int initramfs_parse(const void *data, size_t len, struct initramfs *ret, struct p2h_error *err)
+{
+	return parse(data, len, ret, NULL, err);
+}
+
+int initramfs_parse_sound(const void *data, size_t len, struct initramfs *ret, struct p2h_error *damage, struct p2h_error *err)
+{
+	*damage = (struct p2h_error){0};
+	return parse(data, len, ret, damage, err);
 }
 
 bool initramfs_is_of(const struct initramfs *i, const void *data, size_t len)

@@ -41,6 +41,11 @@ struct initramfs {
 	struct strlist link_name, link_target; /* directories that are links: "lib" -> "usr/lib" */
 };
 int initramfs_parse(const void *data, size_t len, struct initramfs *ret, struct p2h_error *err);
+/*
+ * As far as the kernel gets: what is damaged behind a sound archive that holds /init ends the unpacking with a message, and the boot goes on. Then
+ * 0 is returned all the same, *damage says what is wrong, and *ret has what stands in front of it. No damage: damage->code is 0.
+ */
+int initramfs_parse_sound(const void *data, size_t len, struct initramfs *ret, struct p2h_error *damage, struct p2h_error *err);
 void initramfs_done(struct initramfs *i);
 /* Was it parsed from these bytes? By length and CRC-64: for a copy of one's own making, which need not be unpacked again. */
 bool initramfs_is_of(const struct initramfs *i, const void *data, size_t len);

@@ -74,6 +74,7 @@ struct verify {
 	bool initrd_renames_net;     /* holds udev's rule for predictable interface names */
 	struct strlist initrd_modules; /* sorted */
 	struct strlist initrd_unlisted; /* of these, what modprobe does not find there */
+	struct strlist initrd_blocked; /* drivers that its modprobe does not load by themselves */
 
 	struct init_facts init;
 };
@@ -148,10 +149,15 @@ void judge_identity(struct judgement *j, const struct initramfs *parsed);
 /* modules.c */
 void modules_load(struct verify *v);
 bool module_builtin(const struct verify *v, const char *name);
+/* Does this modprobe configuration keep a module from being loaded for its hardware: "blacklisted", ..., or NULL. */
+const char *modprobe_blocks(const char *text, const char *module);
 /* init.c */
 void init_find(struct verify *v); /* once, when the command line is known */
-/* The file of a shared library in the usual directories, owned by the caller; NULL if there is none of that class. */
+
+/* libraries.c: the file of a shared library where the loader looks, owned by the caller; NULL if there is none of that class. */
 char *library_find(struct verify *v, const char *soname, unsigned bits, struct elf_facts *ret);
+/* Are all libraries there that init needs, and those that they need? */
+void judge_libraries(struct judgement *j);
 
 /* The steps, in order. */
 void step_boot_sector(struct verify *v);

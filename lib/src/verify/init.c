@@ -8,9 +8,6 @@
 
 #define PROGRAM_LIMIT (32u << 20)
 #define SCRIPT_DEPTH 4u   /* the kernel gives up after as many interpreters */
-#define LD_CONF_LIMIT 200u
-#define NEEDED_LIMIT 64u
-#define LIBRARY_BYTES_LIMIT (512u << 20) /* of all libraries that are looked into */
 
 static enum init_kind kind_of(struct verify *v, const char *real)
 {
@@ -104,109 +101,7 @@ void init_find(struct verify *v)
 	f->found = program_resolve(v, f->real);
 }
 
-/* ---- libraries ---- */
-
-static char *library_in(struct verify *v, const char *dir, const char *soname, unsigned bits, struct elf_facts *ret)
-{
-	CLEANUP(elf_done) struct elf_facts facts = {0};
-	CLEANUP(buf_done) struct buf file = {0};
-	CLEANUP_FREE char *path = NULL;
-
-	if (asprintf(&path, "%s/%s", dir, soname) < 0) {
-		path = NULL;
-		v->nomem = true;
-		return NULL;
-	}
-	if (v->library_bytes > LIBRARY_BYTES_LIMIT || !fs_exists(v->guest->fs, path) ||
-	    fs_read(v->guest->fs, path, PROGRAM_LIMIT, &file, NULL))
-		return NULL;
-	v->library_bytes += file.len;
-	if (elf_parse(file.data ? file.data : "", file.len, &facts, NULL) || facts.bits != bits)
-		return NULL;
-	if (ret) {
-		*ret = facts;
-		facts = (struct elf_facts){0};
-	}
-	return TAKE(path);
-}
-
-/* Directories that ld.so.conf.d adds, one a line. */
-static void configured_dirs(struct verify *v, struct strlist *ret)
-{
-	CLEANUP(strlist_done) struct strlist names = {0};
-
-	if (fs_list(v->guest->fs, "/etc/ld.so.conf.d", &names, NULL))
-		return;
-	for (size_t i = 0; i < names.len && i < LD_CONF_LIMIT; i++) {
-		CLEANUP(strlist_done) struct strlist lines = {0};
-		CLEANUP(buf_done) struct buf text = {0};
-		char path[300];
-
-		snprintf(path, sizeof path, "/etc/ld.so.conf.d/%.255s", names.item[i]);
-		if (v->library_bytes > LIBRARY_BYTES_LIMIT || !guest_text(v, path, &text) || !text.len)
-			continue;
-		v->library_bytes += text.len;
-		strlist_split(&lines, text.data, " \t\r\n");
-		for (size_t k = 0; k < lines.len && ret->len < LD_CONF_LIMIT; k++)
-			if (lines.item[k][0] == '/')
-				strlist_add(ret, lines.item[k]);
-	}
-}
-
-char *library_find(struct verify *v, const char *soname, unsigned bits, struct elf_facts *ret)
-{
-	static const char *const usual[] = {
-		"/lib64", "/usr/lib64", "/lib", "/usr/lib", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu",
-		"/lib/i386-linux-gnu", "/usr/lib/i386-linux-gnu", "/lib/i686/cmov", "/lib32", "/usr/lib32",
-		"/lib/systemd", "/usr/lib/systemd", "/usr/local/lib",
-	};
-	CLEANUP(strlist_done) struct strlist more = {0};
-	char *found;
-
-	if (strchr(soname, '/'))
-		return NULL;
-	for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
-		found = library_in(v, usual[i], soname, bits, ret);
-		if (found)
-			return found;
-	}
-	configured_dirs(v, &more);
-	for (size_t i = 0; i < more.len; i++) {
-		found = library_in(v, more.item[i], soname, bits, ret);
-		if (found)
-			return found;
-	}
-	return NULL;
-}
-
 /* ---- init ---- */
-
-/* A library that init needs: where init itself says (ld.so(8), DT_RUNPATH and $ORIGIN), then as for any program. */
-static char *library_of_init(struct verify *v, const char *soname)
-{
-	const struct elf_facts *elf = &v->init.elf;
-	const int here = (int)(strrchr(v->init.real, '/') - v->init.real);
-	CLEANUP(strlist_done) struct strlist dirs = {0};
-
-	strlist_split(&dirs, elf->runpath, ":");
-	for (size_t i = 0; i < dirs.len && i < LD_CONF_LIMIT && !strchr(soname, '/'); i++) {
-		const char *dir = dirs.item[i];
-		const size_t origin = !strncmp(dir, "$ORIGIN", 7) ? 7 : !strncmp(dir, "${ORIGIN}", 9) ? 9 : 0;
-		CLEANUP_FREE char *path = NULL;
-		char *found;
-
-		if (asprintf(&path, "%.*s%s", origin ? here : 0, v->init.real, dir + origin) < 0) {
-			path = NULL;
-			v->nomem = true;
-			break;
-		}
-		found = library_in(v, path, soname, elf->bits, NULL);
-		if (found)
-			return found;
-	}
-	v->nomem |= dirs.failed;
-	return library_find(v, soname, elf->bits, NULL);
-}
 
 static void judge_interpreter(struct judgement *j)
 {
@@ -226,12 +121,34 @@ static void judge_interpreter(struct judgement *j)
 	if (loader.bits != elf->bits)
 		judge(j, VERIFY_FAIL, "%s is a %u-bit program, its loader %s is of %u bits", v->init.real, elf->bits, elf->interp,
 		      loader.bits);
-	for (size_t i = 0; i < elf->needed.len && i < NEEDED_LIMIT; i++) {
-		CLEANUP_FREE char *path = library_of_init(v, elf->needed.item[i]);
+	judge_libraries(j);
+}
 
-		if (!path)
-			judge(j, VERIFY_WARN, "%s needs %s, which is in no usual directory", v->init.real, elf->needed.item[i]);
-	}
+/* What was left out of a copy because it is empty there: initramfs and init mount on it, and the root is still read-only then. */
+static void judge_mount_points(struct judgement *j)
+{
+	static const char *const dirs[] = {"/dev", "/proc", "/sys"};
+
+	for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++)
+		if (!fs_is_dir(j->v->guest->fs, dirs[i]))
+			judge(j, VERIFY_WARN, "there is no directory %s to mount on", dirs[i]);
+}
+
+/* Words that end the boot in a shell (kernel-command-line(7), initramfs-tools(7), dracut.cmdline(7)); init looks at the first three. */
+static void judge_shell(struct judgement *j)
+{
+	static const char *const for_init[] = {"single", "S", "1"};
+	static const char *const words[] = {
+		"emergency", "rescue", "rd.break", "systemd.unit=rescue.target", "systemd.unit=emergency.target", "break",
+	};
+	const struct verify *v = j->v;
+
+	for (size_t i = 0; i < sizeof for_init / sizeof *for_init && v->init.kind != INIT_BUSYBOX; i++)
+		if (cmdline_has(v, for_init[i]))
+			judge(j, VERIFY_FAIL, "\"%s\" on the command line: it boots to single user mode", for_init[i]);
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (cmdline_has(v, words[i]))
+			judge(j, VERIFY_FAIL, "\"%s\" on the command line: it boots to a shell", words[i]);
 }
 
 void step_init(struct verify *v)
@@ -248,6 +165,8 @@ void step_init(struct verify *v)
 		if (elf->type != 2 && elf->type != 3)
 			judge(&j, VERIFY_FAIL, "%s is no program (ELF type %u)", v->init.real, elf->type);
 		judge_interpreter(&j);
+		judge_mount_points(&j);
+		judge_shell(&j);
 		judge(&j, VERIFY_PASS, "%s is %s (%s), %u-bit, %s", v->init.path, v->init.real, kinds[v->init.kind], elf->bits,
 		      *elf->interp ? elf->interp : "static");
 	}

@@ -44,6 +44,40 @@ static bool renames_net(const struct initramfs *i)
 	return false;
 }
 
+/* "modprobe.blacklist=a,b" on the command line. */
+static bool blocked_by_cmdline(const struct verify *v, const char *module)
+{
+	CLEANUP(strlist_done) struct strlist names = {0};
+	char given[256], name[64];
+
+	if (!cmdline_get(v, "modprobe.blacklist", given, sizeof given))
+		return false;
+	strlist_split(&names, given, ",");
+	for (size_t i = 0; i < names.len; i++) {
+		kmodule_name(names.item[i], name, sizeof name);
+		if (!strcmp(name, module))
+			return true;
+	}
+	return false;
+}
+
+/* Drivers that are there and are not loaded. */
+static void note_blocked(struct verify *v, const struct initramfs *i)
+{
+	static const char *const drivers[] = {"xen_blkfront", "xen_platform_pci", "nvme", "virtio_blk", "virtio_pci", "xen_netfront", "ena",
+					      "virtio_net"};
+
+	for (size_t d = 0; d < sizeof drivers / sizeof *drivers; d++) {
+		bool blocked = blocked_by_cmdline(v, drivers[d]);
+
+		for (size_t k = 0; k < i->conf_name.len && k < i->conf_text.len; k++)
+			blocked |= !strncmp(i->conf_name.item[k], "etc/modprobe.d/", 15) && modprobe_blocks(i->conf_text.item[k], drivers[d]);
+		if (blocked)
+			strlist_add(&v->initrd_blocked, drivers[d]);
+	}
+	v->nomem |= v->initrd_blocked.failed;
+}
+
 /* Reads one initrd file; adds its module names and versions. */
 static bool judge_file(struct judgement *j, const char *name, struct strlist *versions, bool *init)
 {
@@ -52,7 +86,7 @@ static bool judge_file(struct judgement *j, const char *name, struct strlist *ve
 	CLEANUP(initramfs_done) struct initramfs parsed = {0};
 	CLEANUP(buf_done) struct buf file = {0};
 	const struct initramfs *i = &parsed;
-	struct p2h_error e = {0};
+	struct p2h_error e = {0}, damage = {0};
 	int rc;
 
 	if (!path)
@@ -61,13 +95,16 @@ static bool judge_file(struct judgement *j, const char *name, struct strlist *ve
 	if (!rc && v->known && initramfs_is_of(v->known, file.data, file.len))
 		i = v->known;
 	else if (!rc)
-		rc = initramfs_parse(file.data ? file.data : "", file.len, &parsed, &e);
+		rc = initramfs_parse_sound(file.data ? file.data : "", file.len, &parsed, &damage, &e);
 	if (rc) {
 		judge_error(j, &e, path);
 		return false;
 	}
+	if (damage.code)
+		judge(j, VERIFY_WARN, "%s: the kernel stops unpacking behind the first archives: %s", path, damage.msg);
 	judge_packing(j, path, &file);
 	judge_identity(j, i);
+	note_blocked(v, i);
 	add_all(&v->initrd_modules, &i->modules);
 	add_all(&v->initrd_unlisted, &i->unlisted);
 	add_all(versions, &i->versions);
@@ -166,6 +203,10 @@ static bool driver_ready(const struct verify *v, const char *name, char *why, si
 		return true;
 	if (!in_initrd(v, name)) {
 		snprintf(why, size, "%s%s", name, strlist_has(&v->initrd_modules, name) ? " in its modules.dep, by which modprobe finds it" : "");
+		return false;
+	}
+	if (strlist_has(&v->initrd_blocked, name)) {
+		snprintf(why, size, "%s that is not blacklisted", name);
 		return false;
 	}
 	m = v->dep_ok ? kmodules_find(&v->modules, name) : NULL;

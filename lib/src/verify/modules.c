@@ -79,6 +79,29 @@ bool module_builtin(const struct verify *v, const char *name)
 	return strlist_has(&v->builtin, name) || (option && kernel_config(v, option) == 'y');
 }
 
+/* "blacklist ena", "install ena /bin/true": the module is there but is never loaded. ret: "blacklist", "install" or NULL. */
+const char *modprobe_blocks(const char *text, const char *module)
+{
+	const char *found = NULL;
+
+	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+		char verb[16], name[64], command[64] = "", plain[64];
+
+		if (sscanf(line, "%*[ \t]%15[a-z]%*[ \t]%63[^ \t\n]%*[ \t]%63[^ \t\n]", verb, name, command) < 2 &&
+		    sscanf(line, "%15[a-z]%*[ \t]%63[^ \t\n]%*[ \t]%63[^ \t\n]", verb, name, command) < 2)
+			continue;
+		kmodule_name(name, plain, sizeof plain);
+		if (strcmp(plain, module))
+			continue;
+		if (!strcmp(verb, "blacklist"))
+			found = "blacklisted";
+		else if (!strcmp(verb, "install") && (strstr(command, "/true") || strstr(command, "/false") ||
+						      !strcmp(command, ":")))
+			found = "disabled by an install line";
+	}
+	return found;
+}
+
 /* ---- modules ---- */
 
 static int compare_files(const void *a, const void *b)
@@ -99,6 +122,19 @@ static int compare_name(const void *key, const void *item)
 	return strcmp(key, *(char *const *)item);
 }
 
+/* Is it a network driver of a target, which the initramfs does not bring? */
+static bool needed_later(const struct verify *v, const char *file)
+{
+	struct initramfs initrd = {.modules = v->initrd_modules};
+	char name[64];
+
+	kmodule_name(file, name, sizeof name);
+	for (size_t i = 0; i < TARGETS; i++)
+		if (v->targets & target_table[i].target && !strcmp(target_table[i].net, name))
+			return !initramfs_has_module(&initrd, name);
+	return false;
+}
+
 /* Reads each directory once: a stat by path for thousands of modules would take longer than the rest of verify. */
 static void judge_files(struct judgement *j)
 {
@@ -106,6 +142,7 @@ static void judge_files(struct judgement *j)
 	CLEANUP_FREE struct module_file *file = calloc(v->modules.len + 1, sizeof *file);
 	CLEANUP(strlist_done) struct strlist names = {0};
 	const struct module_file *dir = NULL;
+	size_t missing = 0;
 
 	if (!file) {
 		v->nomem = true;
@@ -135,9 +172,13 @@ static void judge_files(struct judgement *j)
 			v->nomem |= names.failed;
 			dir = f;
 		}
-		if (!names.len || !bsearch(f->path + f->dir_len, names.item, names.len, sizeof *names.item, compare_name))
-			judge(j, VERIFY_FAIL, "%s/%s is missing", v->modules_dir, f->path);
+		if (names.len && bsearch(f->path + f->dir_len, names.item, names.len, sizeof *names.item, compare_name))
+			continue;
+		judge(j, needed_later(v, f->path + f->dir_len) ? VERIFY_FAIL : VERIFY_WARN, "%s/%s is missing", v->modules_dir, f->path);
+		missing++;
 	}
+	if (missing * 2 > v->modules.len)
+		judge(j, VERIFY_FAIL, "%zu of %zu modules are missing", missing, v->modules.len);
 }
 
 /* Old module-init-tools and busybox read modules.dep, kmod the .bin index beside it, which has to say the same. */
@@ -229,33 +270,12 @@ void step_modules(struct verify *v)
 
 /* ---- network-driver ---- */
 
-/* "blacklist ena", "install ena /bin/true": the module is there but is never loaded. ret: "blacklist", "install" or NULL. */
-static const char *blocked_by(const char *text, const char *module)
-{
-	const char *found = NULL;
-
-	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
-		char verb[16], name[64], command[64] = "", plain[64];
-
-		if (sscanf(line, "%*[ \t]%15[a-z]%*[ \t]%63[^ \t\n]%*[ \t]%63[^ \t\n]", verb, name, command) < 2 &&
-		    sscanf(line, "%15[a-z]%*[ \t]%63[^ \t\n]%*[ \t]%63[^ \t\n]", verb, name, command) < 2)
-			continue;
-		kmodule_name(name, plain, sizeof plain);
-		if (strcmp(plain, module))
-			continue;
-		if (!strcmp(verb, "blacklist"))
-			found = "blacklisted";
-		else if (!strcmp(verb, "install") && (strstr(command, "/true") || strstr(command, "/false") ||
-						      !strcmp(command, ":")))
-			found = "disabled by an install line";
-	}
-	return found;
-}
-
 static void judge_blocked(struct judgement *j, const char *module)
 {
 	static const char *const dirs[] = {"/etc/modprobe.d", "/lib/modprobe.d", "/etc/modprobe.conf"};
 	struct verify *v = j->v;
+	struct initramfs initrd = {.modules = v->initrd_modules};
+	bool early = initramfs_has_module(&initrd, module) && !strlist_has(&v->initrd_blocked, module);
 
 	for (size_t d = 0; d < sizeof dirs / sizeof *dirs; d++) {
 		CLEANUP(strlist_done) struct strlist names = {0};
@@ -276,9 +296,10 @@ static void judge_blocked(struct judgement *j, const char *module)
 			snprintf(path, sizeof path, "%s%s%.400s", dirs[d], *name ? "/" : "", name);
 			if (!guest_text(v, path, &text) || !text.len)
 				continue;
-			how = blocked_by(text.data, module);
+			how = modprobe_blocks(text.data, module);
+			/* The initramfs has files of its own, and its udev loads what it finds. */
 			if (how)
-				judge(j, VERIFY_FAIL, "%s is %s in %s", module, how, path);
+				judge(j, early ? VERIFY_WARN : VERIFY_FAIL, "%s is %s in %s", module, how, path);
 		}
 	}
 }

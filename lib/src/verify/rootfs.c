@@ -7,6 +7,22 @@
 #include "base/cleanup.h"
 #include "fs/features.h"
 
+/* Whoever mounts the root tries these types and no other. ext4's driver serves the older ones by its own name. */
+static void judge_type(struct judgement *j)
+{
+	CLEANUP(strlist_done) struct strlist types = {0};
+	const char *content = j->v->root->content;
+	char given[128];
+
+	if (!*content || !cmdline_get(j->v, "rootfstype", given, sizeof given))
+		return;
+	strlist_split(&types, given, ",");
+	if (!strlist_has(&types, content) && !strlist_has(&types, "auto") &&
+	    !(!strncmp(content, "ext", 3) && strlist_has(&types, "ext4")))
+		judge(j, VERIFY_FAIL, "rootfstype=%s, but the root file system is %s", given, content);
+	j->v->nomem |= types.failed;
+}
+
 void step_root(struct verify *v)
 {
 	static const char what[] = "root= of the command line";
@@ -35,6 +51,7 @@ void step_root(struct verify *v)
 	if (volume && volume->number != v->root->number && judgement_result(&j) == VERIFY_PASS)
 		judge(&j, VERIFY_FAIL, "root=%s is volume %u, the system is on volume %u", root, volume->number,
 		      v->root->number);
+	judge_type(&j);
 	judge(&j, VERIFY_PASS, "root=%s is volume %u (%s)", root, v->root->number, v->root->content);
 	judgement_add(&j, "root", what);
 }

@@ -45,6 +45,7 @@ static void verify_done(struct verify *v)
 	strlist_done(&v->builtin);
 	strlist_done(&v->initrd_modules);
 	strlist_done(&v->initrd_unlisted);
+	strlist_done(&v->initrd_blocked);
 	elf_done(&v->init.elf);
 	free(v->init.path);
 	free(v->init.real);
