@@ -509,7 +509,7 @@ static const struct verify_row rows[] = {
 	{"rootfstype of another", root_type, NULL, 0, VERIFY_FAIL, "root", "rootfstype=xfs", false},
 	{"rootfstype of several", root_type_list, NULL, 0, VERIFY_PASS, NULL, NULL, false},
 	{"single user mode", single_user, NULL, 0, VERIFY_FAIL, "init", "single", false},
-	{"no /proc", no_proc, NULL, 0, VERIFY_WARN, "init", "/proc", false},
+	{"no /proc", no_proc, NULL, 0, VERIFY_FAIL, "init", "/proc", false},
 	{"damage behind the initramfs", initrd_cut_behind, NULL, 0, VERIFY_WARN, "initramfs", "stops unpacking", false},
 	{"driver on the command line's blacklist", initrd_blacklist, NULL, TARGET_KVM, VERIFY_FAIL, "initramfs-drivers", "virtio_blk", false},
 	{"network driver's file missing", no_virtio_net, NULL, TARGET_KVM, VERIFY_FAIL, "modules", "virtio_net.ko", false},

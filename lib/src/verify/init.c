@@ -131,7 +131,7 @@ static void judge_mount_points(struct judgement *j)
 
 	for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++)
 		if (!fs_is_dir(j->v->guest->fs, dirs[i]))
-			judge(j, VERIFY_WARN, "there is no directory %s to mount on", dirs[i]);
+			judge(j, VERIFY_FAIL, "there is no directory %s to mount on", dirs[i]);
 }
 
 /* Words that end the boot in a shell (kernel-command-line(7), initramfs-tools(7), dracut.cmdline(7)); init looks at the first three. */
