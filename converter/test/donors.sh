@@ -3,8 +3,14 @@
 
 # unpack_donor IMAGE DIRECTORY: /boot and the modules of a sample donor as a directory, which pv2hvm takes as well
 unpack_donor() {
+	local image=$1
+	case $1 in *.qcow2) # which debugfs does not read
+		image=$2.raw
+		qemu-img convert -O raw "$1" "$image" ;;
+	esac
 	mkdir -p "$2/lib" "$2/etc"
-	printf 'rdump /boot %s\nrdump /usr/lib/modules %s\n' "$2" "$2/lib" | debugfs -f - "$1?offset=1048576" >/dev/null 2>&1
+	printf 'rdump /boot %s\nrdump /usr/lib/modules %s\n' "$2" "$2/lib" | debugfs -f - "$image?offset=1048576" >/dev/null 2>&1
+	[ "$image" = "$1" ] || rm -f "$image"
 	[ -d "$2/boot" ] && [ -d "$2/lib/modules" ]
 }
 

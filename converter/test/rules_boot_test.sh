@@ -82,6 +82,25 @@ boot_vsyscall() {
 	with_and_without vsyscall "$work/vsyscall.raw" "$(sample donor-bookworm)" '^P2H ticker-status=139$' '^P2H ticker=ticks$'
 }
 
+# A kernel that runs 32-bit programs only when told to. Debian 13's knows the parameter and has the other default: the donor's configuration says
+# that it is off here, and the boot that fails has the parameter that makes it so. Without the rule verification refuses to write anything.
+boot_ia32() {
+	local donor=$work/donor-ia32 image=$work/ia32.raw status=0
+	local command=("$PV2HVM" convert "$(sample bullseye-sysvinit-i386)" --donor "$donor" -o "$image" --target kvm --layout flat)
+	unpack_donor "$(sample donor-trixie)" "$donor"
+	sed -i 's/^# CONFIG_IA32_EMULATION_DEFAULT_DISABLED is not set/CONFIG_IA32_EMULATION_DEFAULT_DISABLED=y/' "$donor"/boot/config-*
+	check "ia32: the donor's configuration says that it is off" grep -q 'IA32_EMULATION_DEFAULT_DISABLED=y' "$donor"/boot/config-*
+	"${command[@]}" --skip ia32 >/dev/null 2>&1 || status=$?
+	equal "ia32: without the rule nothing is written" "4 no" "$status $([ -e "$image" ] && echo yes || echo no)"
+	check "ia32: converts with the rule" "${command[@]}"
+	check "ia32: works with the rule" boot "$image" --bus virtio --timeout 600 --expect '^P2H net=10\.0\.2\.15$'
+	take "$image" /boot/grub/grub.cfg "$work/grub.cfg"
+	sed -i 's/ia32_emulation=on/ia32_emulation=0/' "$work/grub.cfg"
+	put "$image" "$work/grub.cfg" /boot/grub/grub.cfg 644
+	check "ia32: no program starts where it is off" boot "$image" --bus virtio --timeout 600 --marker 'Attempted to kill init'
+	rm -rf "$donor" "$image"
+}
+
 # Packed as by Ubuntu 24.04: busybox's modprobe unpacks gzip and xz, not zstd
 boot_ko_compression() {
 	need depmod xz zstd
@@ -242,6 +261,87 @@ boot_persistent_net() {
 	put "$guest" "$work/next-name" /usr/local/sbin/next-name 755
 	with_and_without persistent-net "$guest" "$(sample donor-bookworm)" '^P2H net=none$' '^P2H net=10\.0\.2\.15$'
 	rm -f "$guest"
+}
+
+# menu_of_guest RULE PATH ENTRY: a guest whose own menu PATH names /dev/xvda1; converted, that menu's first entry has to start the guest, which
+# the menu that pv2hvm writes starts by default here: ENTRY is its submenu. With the guest's own lines put back it finds no root.
+menu_of_guest() {
+	local rule=$1 path=$2 entry=$3 image=$work/menu.raw
+	check "$rule: $path: converts" "$PV2HVM" convert "$work/menu-guest.raw" --donor "$(sample donor-bookworm)" -o "$image" --target kvm --layout flat
+	take "$image" /boot/grub/grub.cfg "$work/grub.cfg"
+	sed -i "s/^set default=.*/set default='$entry>0'/" "$work/grub.cfg"
+	put "$image" "$work/grub.cfg" /boot/grub/grub.cfg 644
+	check "$rule: $path: its first entry starts the guest" boot "$image" --bus virtio --timeout 600 --expect '^P2H root=/dev/vda cmdline-root=UUID='
+	put "$image" "$work/menu" "$path" 644
+	check "$rule: $path: with the guest's own lines there is no root" boot "$image" --bus virtio --timeout 600 \
+		--marker "$no_old_root"
+	rm -f "$image"
+}
+
+# The last console= is what PV-GRUB's guests had; the first one lets the initramfs speak where that is not there.
+old_parameters='root=/dev/xvda1 ro console=ttyS0 console=hvc0'
+no_old_root='ALERT!  /dev/xvda1 does not exist.'
+
+boot_own_menu() {
+	need blkid
+	local release guest=$work/menu-guest.raw
+	release=$(release_in "$(sample donor-bookworm)")
+	copy tiny-busybox "$guest"
+	cat >"$work/menu" <<-EOF
+	set default=0
+	set timeout=0
+	menuentry 'Tiny ($release)' --class tiny --unrestricted {
+		search --no-floppy --fs-uuid --set=root $(blkid -o value -s UUID "$guest")
+		linux16 /boot/vmlinuz-$release $old_parameters
+		initrd16 /boot/initrd.img-$release
+	}
+	EOF
+	printf 'mkdir /boot/grub2\n' | debugfs -w -f - "$guest" >/dev/null 2>&1
+	put "$guest" "$work/menu" /boot/grub2/grub.cfg 644
+	menu_of_guest own-menu /boot/grub2/grub.cfg pv2hvm-grub2
+	rm -f "$guest"
+}
+
+boot_own_menu_extlinux() {
+	local release guest=$work/menu-guest.raw
+	release=$(release_in "$(sample donor-bookworm)")
+	copy tiny-busybox "$guest"
+	printf '%s\n' 'DEFAULT linux' 'PROMPT 0' 'TIMEOUT 1' 'LABEL linux' '  MENU LABEL Tiny' "  LINUX /boot/vmlinuz-$release" \
+		"  INITRD /boot/initrd.img-$release" "  APPEND $old_parameters" >"$work/menu"
+	put "$guest" "$work/menu" /boot/extlinux.conf 644
+	menu_of_guest own-menu /boot/extlinux.conf pv2hvm-extlinux-boot
+	rm -f "$guest"
+}
+
+# GRUB 2 as Debian has it knows no blscfg: a menu is made here from the entry, as blscfg would make it.
+boot_bls() {
+	need blkid
+	local release entry guest=$work/bls-guest.raw image=$work/bls.raw half
+	release=$(release_in "$(sample donor-bookworm)")
+	entry=/boot/loader/entries/5ae7c1b0d3f84e0c9a6d1f2b3c4d5e6f-$release.conf
+	copy tiny-busybox "$guest"
+	printf '%s\n' 'title Tiny' "version $release" "linux /boot/vmlinuz-$release" "initrd /boot/initrd.img-$release" "options $old_parameters" \
+		>"$work/entry"
+	printf 'mkdir /boot/loader\nmkdir /boot/loader/entries\n' | debugfs -w -f - "$guest" >/dev/null 2>&1
+	put "$guest" "$work/entry" "$entry" 644
+	for half in without with; do
+		local skip=(--skip bls) says=(--marker "$no_old_root")
+		[ "$half" = without ] || skip=() says=(--expect '^P2H root=/dev/vda cmdline-root=UUID=')
+		check "bls: converts $half the rule" "$PV2HVM" convert "$guest" --donor "$(sample donor-bookworm)" -o "$image" --force --target kvm \
+			--layout flat ${skip[@]+"${skip[@]}"}
+		take "$image" "$entry" "$work/entry"
+		cat >"$work/menu" <<-EOF
+		set timeout=0
+		menuentry 'by the entry' {
+			search --no-floppy --fs-uuid --set=root $(blkid -o value -s UUID "$guest")
+			linux $(sed -n 's/^linux //p; s/^options //p' "$work/entry" | paste -sd' ')
+			initrd $(sed -n 's/^initrd //p' "$work/entry")
+		}
+		EOF
+		put "$image" "$work/menu" /boot/grub/grub.cfg 644
+		check "bls: $half the rule, what the entry starts" boot "$image" --bus virtio --timeout 600 "${says[@]}"
+	done
+	rm -f "$guest" "$image"
 }
 
 case ${1:-} in
