@@ -200,7 +200,7 @@ boot_fstab_missing() {
 	need e2fsck
 	# 10 s are enough to see that systemd gives up; by itself it waits 90 s
 	printf '%s\n' $'/dev/xvda1\t/\text4\tdefaults\t1\t1' \
-		$'/dev/xvda2\t/mnt\tauto\tdefaults,nobootwait,comment=cloudconfig,x-systemd.device-timeout=10s\t0\t2' \
+		$'/dev/xvda2\t/mnt\tauto\tdefaults,comment=cloudconfig,x-systemd.device-timeout=10s\t0\t2' \
 		$'/dev/xvda3\tnone\tswap\tsw\t0\t0' >"$work/fstab"
 	without_its_fstab bullseye-systemd "$work/fstab" 'You are in emergency mode' '^P2H failed-units=0:$'
 	printf '%s\n' 'proc /proc proc nodev,noexec,nosuid 0 0' 'LABEL=uec-rootfs / ext3 defaults 0 1' \
