@@ -378,6 +378,39 @@ static void test_own_kernels(void **state)
 	plan_done(&x.plan);
 }
 
+/* A finding or an action may matter less than its rule at its worst. */
+static void test_severities(void **state)
+{
+	static const struct {
+		enum init_kind init;
+		const char *release; /* of a kernel that boots paravirtual only */
+		enum severity mount, kernel;
+	} row[] = {
+		{INIT_SYSTEMD, "2.6.18-xenU", SEVERITY_BOOT, SEVERITY_BOOT},
+		{INIT_SYSVINIT, "2.6.18-by-hand", SEVERITY_DEGRADED, SEVERITY_INFO},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		struct fixture x;
+
+		fixture_init(&x);
+		x.options.targets = P2H_TARGET_KVM;
+		x.facts.init = row[i].init;
+		put_file(&x, "/etc/fstab", "UUID=" UUID " / ext4 defaults 1 1\nxenfs /proc/xen xenfs defaults 0 0\n");
+		put_file(&x, "/etc/init/xenstored.conf", "");
+		put_file(&x, "/etc/sysconfig/kernel", "DEFAULTKERNEL=kernel-xen\n");
+		x.own[0] = (struct facts_kernel){.release = row[i].release, .image = "/boot/vmlinuz", .initrd = "", .why_not = "a classic Xen kernel"};
+		x.facts.kernels = (struct facts_kernels){x.own, 1};
+		make(&x);
+		assert_int_equal(action_on(&x, "xen-tools", "/etc/fstab")->severity, row[i].mount);
+		assert_int_equal(finding_of(&x, "xen-tools")->severity, SEVERITY_DEGRADED);
+		assert_int_equal(finding_of(&x, "kernel-pv-only")->severity, row[i].kernel);
+		assert_int_equal(action_on(&x, "kernel-pv-only", "/etc/sysconfig/kernel")->severity, SEVERITY_BOOT);
+		plan_done(&x.plan);
+	}
+}
+
 /* /boot on a partition of its own: GRUB's paths begin there. */
 static void test_boot_apart(void **state)
 {
@@ -636,7 +669,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_edits), cmocka_unit_test(test_edits_are_stable), cmocka_unit_test(test_systemd_links),
 		cmocka_unit_test(test_partitions_by_uuid), cmocka_unit_test(test_cmdline), cmocka_unit_test(test_user_cmdline),
-		cmocka_unit_test(test_grub_quoting), cmocka_unit_test(test_ifnames), cmocka_unit_test(test_own_kernels),
+		cmocka_unit_test(test_grub_quoting), cmocka_unit_test(test_ifnames), cmocka_unit_test(test_own_kernels), cmocka_unit_test(test_severities),
 		cmocka_unit_test(test_boot_apart), cmocka_unit_test(test_crypttab),
 		cmocka_unit_test(test_refusals), cmocka_unit_test(test_recovered), cmocka_unit_test(test_target_left_out),
 		cmocka_unit_test(test_layouts), cmocka_unit_test(test_usage), cmocka_unit_test(test_skip),

@@ -146,6 +146,12 @@ static bool has_mountall(const struct planner *p)
 	return p->facts->init == INIT_UPSTART && facts_file(p->facts, "/etc/init/mountall.conf");
 }
 
+/* The others go on after a mount that fails. */
+static bool stops_at_mounts(const struct planner *p)
+{
+	return p->facts->init == INIT_SYSTEMD || has_mountall(p);
+}
+
 /* The options without `nobootwait` (which only mountall knows), and with what makes the mount optional. */
 static const char *optional(struct planner *p, const char *type, const char *options, bool is_disk)
 {
@@ -205,7 +211,7 @@ static const struct fstab_entry *missing_below(const struct planner *p, const st
 void rule_fstab_missing(struct planner *p)
 {
 	/* These skip the check of a disk that is absent and optional. So does fsck -A, but only util-linux' from 2.17 on, and not that of e2fsprogs. */
-	bool any_pass = p->facts->init == INIT_SYSTEMD || has_mountall(p);
+	bool any_pass = stops_at_mounts(p);
 	CLEANUP(view_done) struct view v = {0};
 
 	if (!view_open(p, &v))
@@ -235,4 +241,25 @@ void rule_fstab_missing(struct planner *p)
 			     "the boot does not wait for it; attach one, or delete the line");
 	}
 	view_write(p, &v, "devices that are not in the image must not stop the boot");
+}
+
+void make_xenfs_optional(struct planner *p)
+{
+	CLEANUP(view_done) struct view v = {0};
+
+	if (!view_open(p, &v))
+		return;
+	for (size_t i = 0; i < v.table.len; i++) {
+		const struct fstab_entry *e = &v.table.item[i];
+		const char *options = e->text[FSTAB_OPTIONS], *now;
+
+		if (strcmp(e->text[FSTAB_TYPE], "xenfs") || fstab_has_option(options, "noauto"))
+			continue;
+		now = optional(p, "xenfs", options, false);
+		if (now && strcmp(now, options))
+			change(p, &v, i, FSTAB_OPTIONS, now);
+	}
+	if (!stops_at_mounts(p))
+		p->severity = SEVERITY_DEGRADED;
+	view_write(p, &v, "there is no xenfs without Xen");
 }

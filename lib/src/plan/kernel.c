@@ -50,20 +50,24 @@ void rule_no_own_kernel(struct planner *p)
 			     "it gets the donor's; its package manager does not know of it, so that later kernels have to be installed by hand");
 }
 
+/* Such a kernel does no harm as long as nothing brings it back. */
 void rule_kernel_pv_only(struct planner *p)
 {
 	const struct facts_kernels *k = &p->facts->kernels;
 
 	for (size_t i = 0; i < k->len; i++) {
 		const struct facts_kernel *one = &k->item[i];
+		const char *packages;
 
 		if (!strcmp(one->release, p->plan->kernel))
 			continue;
-		if (!one->hvm)
-			planner_tell(p, one->image, one->why_not, kernel_package_advice(p, one));
-		else if (!*one->initrd)
-			planner_tell(p, one->image, "it has no initramfs, so that it could not find the root by UUID",
-				     "it stays where it is, but not in the boot menu");
+		if (one->hvm && *one->initrd)
+			continue;
+		packages = one->hvm ? NULL : advise_on_packages(p, one);
+		p->severity = packages ? SEVERITY_BOOT : SEVERITY_INFO;
+		planner_tell(p, one->image, one->hvm ? "it has no initramfs, so that it could not find the root by UUID" : one->why_not,
+			     packages ? packages : "it stays where it is, but not in the boot menu");
 	}
+	p->severity = SEVERITY_BOOT;
 	rewrite_default_kernel(p);
 }

@@ -97,6 +97,7 @@ int plan_make(const struct facts *facts, const struct p2h_options *options, stru
 	plan.kernel = facts->donor.chosen.release ? facts->donor.chosen.release : "";
 	for (const struct rule *r = rule_table; r->id && !rc; r++) {
 		p.rule = r;
+		p.severity = r->severity;
 		if (r->run == rule_grub_cfg)
 			rc = make_cmdline(&plan, facts, err);
 		if (!rc && !listed(options->skip, r->id))

@@ -103,7 +103,7 @@ void plan_done(struct plan *p);
 /* A row of the rule table. */
 struct rule {
 	const char *id;
-	enum severity severity;
+	enum severity severity; /* the worst that can happen without it; a single finding or action may have less */
 	const char *looks, *does, *why, *source;
 	void (*run)(struct planner *p);
 };

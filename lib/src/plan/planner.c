@@ -57,10 +57,10 @@ static bool has_ssh(const struct facts *f)
 	return has;
 }
 
-/* The rule's is the worst that can happen; a login on the console is not the only one everywhere. */
+/* A login on the console is not the only one everywhere. */
 static enum severity severity_here(const struct planner *p)
 {
-	return p->rule->severity == SEVERITY_LOGIN && has_ssh(p->facts) ? SEVERITY_DEGRADED : p->rule->severity;
+	return p->severity == SEVERITY_LOGIN && has_ssh(p->facts) ? SEVERITY_DEGRADED : p->severity;
 }
 
 struct action *planner_action(struct planner *p, enum action_kind kind, const char *path, const char *reason)

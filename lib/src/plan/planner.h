@@ -9,6 +9,7 @@ struct planner {
 	const struct p2h_options *options;
 	unsigned targets;
 	const struct rule *rule; /* the one that runs */
+	enum severity severity;  /* of what it says and does next: at first its own, which is the worst */
 	struct plan *plan;
 	struct arena *arena;     /* the plan's: a failure there is seen at the end */
 	struct buf other_menus;  /* what grub.cfg offers besides the kernels found: submenus */
@@ -73,11 +74,14 @@ const char *line_end(const char *text, size_t len);
 void planner_console_nodes(struct planner *p, enum node_place place, const char *reason);
 void planner_xen_disk_nodes(struct planner *p, enum node_place place, const char *reason);
 
+/* The mount of xenfs, which fails where there is no Xen, becomes optional (fstab.c). */
+void make_xenfs_optional(struct planner *p);
+
 /* A path in /boot as GRUB sees it in the file system that holds it (bootloader.c). */
 const char *planner_grub_path(const struct facts *f, const char *path);
 
-/* What to do about a kernel that boots paravirtual only, with the packages that would bring it back; /etc/sysconfig/kernel (upgrade.c). */
-const char *kernel_package_advice(struct planner *p, const struct facts_kernel *k);
+/* What to do about packages that would bring a kernel back that boots paravirtual only, NULL: none is known; /etc/sysconfig/kernel (upgrade.c). */
+const char *advise_on_packages(struct planner *p, const struct facts_kernel *k);
 void rewrite_default_kernel(struct planner *p);
 
 /* The rules' functions, by concern. */

@@ -265,14 +265,14 @@ static const char *advice_dpkg(struct planner *p, const struct facts_kernel *k)
 		       : NULL;
 }
 
-const char *kernel_package_advice(struct planner *p, const struct facts_kernel *k)
+const char *advise_on_packages(struct planner *p, const struct facts_kernel *k)
 {
-	const char *rpm = rpm_package(k->release), *advice = p->facts->lasting.dpkg ? advice_dpkg(p, k) : NULL;
+	const char *rpm = rpm_package(k->release);
 
-	if (!advice && rpm && !p->facts->lasting.dpkg)
-		advice = arena_printf(p->arena, "it stays where it is, but not in the boot menu; by its name package %s brings it: put exclude=%s into "
+	if (p->facts->lasting.dpkg)
+		return advice_dpkg(p, k);
+	return !rpm ? NULL : arena_printf(p->arena, "it stays where it is, but not in the boot menu; by its name package %s brings it: put exclude=%s into "
 						"/etc/yum.conf, or lock it with zypper", rpm, rpm);
-	return advice ? advice : "it stays where it is, but not in the boot menu";
 }
 
 void rewrite_default_kernel(struct planner *p)
