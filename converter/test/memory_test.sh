@@ -19,7 +19,7 @@ check "the donor has a kernel tree" [ -d "$tree/kernel" ]
 for n in 1 2; do
 	openssl enc -aes-128-ctr -pass "pass:$n" -nosalt -pbkdf2 </dev/zero 2>/dev/null | head -c 1073741824 >"$tree/kernel/large$n.ko" || :
 done
-equal "the tree has 2 GiB" 2147483648 "$(cat "$tree"/kernel/large[12].ko | wc -c)"
+equal "the tree has 2 GiB" "1073741824 1073741824" "$(stat -c %s "$tree"/kernel/large[12].ko | xargs)"
 
 # convert_within WHAT SOURCE OPTION...: succeeds, with its peak below the limit (qemu-nbd and others are not counted)
 convert_within() {
