@@ -35,10 +35,11 @@ small_guest "$work/guest.small"
 small_donor "$work/donor"
 
 # plan CASE RULE DIRECTORY: makes guest and donor in the directory, and the plan as text in DIRECTORY/plan. A distribution
-# is converted, too: a second conversion has to find nothing to do.
+# is converted, too: a second conversion has to find nothing to do. DIRECTORY/ended says that it has ended, well or not.
 plan() (
-	case=$1 rule=$2
-	cd "$3"
+	case=$1 rule=$2 directory=$3
+	trap ': >"$directory/ended"' EXIT
+	cd "$directory"
 	cp -a "$work/guest${rule:+.small}" guest
 	cp -a "$work/donor" "$work/donor.initramfs" .
 	# What a case's setup may use and change
@@ -64,45 +65,54 @@ plan() (
 	status=0
 	"$PV2HVM" convert -n guest.raw --donor donor --report plan.json "${options[@]}" >plan.txt 2>plan.err || status=$?
 	[ "$status" = 0 ] || [ "$status" = 3 ] || { cat plan.err; exit 1; }
-	plan_text plan.json "$rule" >plan
-	[ -z "$rule" ] && [ "$status" = 0 ] || return 0
-	"$PV2HVM" convert guest.raw --donor donor --in-place "${options[@]}" >converted.out
-	"$PV2HVM" convert -n guest.raw --donor donor --report again.json "${options[@]}" >again.txt
-	jq -r '(.plan.actions // [])[] | "a second conversion does it again: \(.kind) \(.path) (\(.rule))"' again.json >>plan
+	plan_text plan.json "$rule" >text
+	if [ -z "$rule" ] && [ "$status" = 0 ]; then
+		"$PV2HVM" convert guest.raw --donor donor --in-place "${options[@]}" >converted.out
+		"$PV2HVM" convert -n guest.raw --donor donor --report again.json "${options[@]}" >again.txt
+		jq -r '(.plan.actions // [])[] | "a second conversion does it again: \(.kind) \(.path) (\(.rule))"' again.json >>text
+	fi
+	mv text plan
 )
 
+# judge CASE DIRECTORY
+judge() {
+	local case=$1 dir=$2 name=${1#"$here"/}
+	if [ ! -e "$dir/plan" ]; then
+		failed "$name: no plan"
+		tail -n 20 "$dir.log" | sed 's/^/    /'
+	elif [[ $(basename "$case") == quiet* ]]; then
+		equal "$name: the rule leaves it alone" '' "$(cat "$dir/plan")"
+	else
+		expected "$name" "$case/expect" "$dir/plan"
+		[ -s "$case/expect" ] || failed "$name: nothing is expected: is it a quiet one?"
+	fi
+	rm -rf "$dir" "$dir.log"
+}
+
+# Judges what has ended, in the order of the cases
+judged=0
+judge_ended() {
+	while [ "$judged" -lt ${#cases[@]} ] && [ -e "$work/$judged/ended" ]; do
+		judge "${cases[$judged]}" "$work/$judged"
+		judged=$((judged + 1))
+	done
+}
+
 # A case a job, as many at once as there are processors
-number=0
-for case in "${cases[@]}"; do
-	case=${case%/}
+for number in "${!cases[@]}"; do
+	case=${cases[$number]%/}
 	rule=$(basename "$(dirname "$case")")
 	[ "$rule" != distributions ] || rule=''
-	number=$((number + 1))
 	mkdir "$work/$number"
 	while [ "$(jobs -r | wc -l)" -ge "$(nproc)" ]; do wait -n || :; done
-	(plan "$case" "$rule" "$work/$number" >"$work/$number/log" 2>&1 && : >"$work/$number/done") &
+	plan "$case" "$rule" "$work/$number" >"$work/$number.log" 2>&1 &
+	judge_ended
 done
-wait
-
-number=0
-for case in "${cases[@]}"; do
-	case=${case%/}
-	name=${case#"$here"/}
-	number=$((number + 1)) dir=$work/$number
-	if [ ! -e "$dir/done" ]; then
-		failed "$name: no plan"
-		tail -n 20 "$dir/log" | sed 's/^/    /'
-		continue
-	fi
-	case $(basename "$case") in
-	quiet*)
-		equal "$name: the rule leaves it alone" '' "$(cat "$dir/plan")" ;;
-	*)
-		expected "$name" "$case/expect" "$dir/plan"
-		[ -s "$case/expect" ] || failed "$name: nothing is expected: is it a quiet one?" ;;
-	esac
-	rm -rf "$dir"
+while [ -n "$(jobs -r)" ]; do
+	wait -n || :
+	judge_ended
 done
+judge_ended
 
 if [ "$whole" = yes ]; then
 	for rule in $("$PV2HVM" rules | awk '{ print $1 }'); do
