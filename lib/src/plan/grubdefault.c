@@ -59,15 +59,7 @@ static void tell_odd_words(struct planner *p)
 /* EXTLINUX_ROOT="root=/dev/xvda1" in Debian's settings for extlinux-update */
 static void name_root(struct planner *p)
 {
-	size_t len, at = 0;
-	const char *text = planner_text(p, DEFAULT_EXTLINUX, &len);
-	struct line l = {0};
-	struct setting s;
-	bool set = false;
-
-	while (text && next_line(text, len, &at, &l))
-		set |= setting_read(&l, "EXTLINUX_ROOT", &s) && s.simple && s.len > 10 && !memcmp(l.text + s.value, "root=/dev/", 10);
-	if (set)
+	if (setting_stands(p, DEFAULT_EXTLINUX, "EXTLINUX_ROOT", "root=/dev/"))
 		setting_put(p, DEFAULT_EXTLINUX, "EXTLINUX_ROOT", arena_printf(p->arena, "root=UUID=%s", p->facts->root_uuid),
 			    "the next boot menu must name the root by its UUID");
 }
@@ -98,18 +90,9 @@ void rule_grub_default(struct planner *p)
 		settings_edit(p, &(struct settings){&file_name, 1, &parameters, 1}, "the next extlinux-update gives its kernels the same parameters");
 		name_root(p);
 	}
-	for (size_t i = 0; i < 2 && planner_exists(p, suse); i++) {
-		size_t len, at = 0;
-		const char *text = planner_text(p, suse, &len);
-		struct line l = {0};
-		struct setting s;
-		bool set = false;
-
-		while (text && next_line(text, len, &at, &l))
-			set |= setting_read(&l, append[i], &s);
-		if (set)
+	for (size_t i = 0; i < 2; i++)
+		if (setting_stands(p, suse, append[i], NULL))
 			settings_edit(p, &(struct settings){&suse, 1, &append[i], 1}, "later kernels get the same parameters");
-	}
 }
 
 /* --- scripts that write the menu */
@@ -120,7 +103,7 @@ static bool starts(const struct line *l, const char *word)
 {
 	size_t at = 0, n = strlen(word);
 
-	while (at < l->len && (l->text[at] == ' ' || l->text[at] == '\t'))
+	while (at < l->len && is_blank(l->text[at]))
 		at++;
 	return l->len - at > n && !memcmp(l->text + at, word, n);
 }

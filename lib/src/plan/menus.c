@@ -13,11 +13,6 @@
 #define DEFOPTIONS "# defoptions="
 #define LOADER_ENTRIES "/boot/loader/entries/"
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
 static size_t blanks(const char *text, size_t len, size_t at)
 {
 	while (at < len && is_blank(text[at]))

@@ -191,7 +191,7 @@ static void read_script(const struct at *at, const struct line *l)
 	for (;;) {
 		size_t n = 0;
 
-		while (c < end && (*c == ' ' || *c == '\t'))
+		while (c < end && is_blank(*c))
 			c++;
 		while (c + n < end && !strchr(" \t;&|<>", c[n]))
 			n++;

@@ -254,6 +254,11 @@ bool has_word(const char *text, size_t len, const char *word)
 	return false;
 }
 
+bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
 bool next_line(const char *text, size_t len, size_t *at, struct line *ret)
 {
 	const char *nl;

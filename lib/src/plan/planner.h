@@ -59,6 +59,8 @@ bool kernel_before(const struct planner *p, unsigned major, unsigned minor);
 /* Does text hold `word` between bytes that are no letter, digit or '_'? */
 bool has_word(const char *text, size_t len, const char *word);
 
+bool is_blank(char c); /* within a line */
+
 /* Line by line: the next line of [*at, end), its length without and with its line end. false: no more. */
 struct line {
 	const char *text;
@@ -145,7 +147,8 @@ void rule_grub_pc_debconf(struct planner *p);  /* upgrade.c */
 void rule_default_entry(struct planner *p);
 void rule_boot_links(struct planner *p);
 void rule_grub_legacy_ec2(struct planner *p);  /* menus.c */
-void rule_lilo(struct planner *p);              /* lilo.c */
+void rule_lilo(struct planner *p);             /* kernelimg.c */
+void rule_kernel_hooks(struct planner *p);
 void rule_own_menu(struct planner *p);
 void rule_bls(struct planner *p);
 void rule_xen_tools(struct planner *p);        /* xentools.c */

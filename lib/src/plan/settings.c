@@ -7,11 +7,6 @@
 
 #define MAX_NAMES 2
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
 static size_t blanks(const struct line *l, size_t at)
 {
 	while (at < l->len && is_blank(l->text[at]))
@@ -209,4 +204,18 @@ void setting_put(struct planner *p, const char *file, const char *name, const ch
 		buf_printf(&out, strchr(value, '>') ? "%s=\"%s\"\n" : "%s=%s\n", name, value);
 	}
 	planner_write_buf(p, file, &out, 0644, reason);
+}
+
+bool setting_stands(struct planner *p, const char *file, const char *name, const char *start)
+{
+	size_t len, at = 0;
+	const char *text = planner_text(p, file, &len);
+	struct line l = {0};
+	struct setting s;
+
+	while (text && next_line(text, len, &at, &l))
+		if (setting_read(&l, name, &s) &&
+		    (!start || (s.simple && s.len >= strlen(start) && !memcmp(l.text + s.value, start, strlen(start)))))
+			return true;
+	return false;
 }

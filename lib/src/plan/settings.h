@@ -27,6 +27,9 @@ struct settings {
 	const char *const *name;
 	size_t names;
 };
+/* Is the variable set in the file, to a value that is understood and starts so? start NULL: to whatever. */
+bool setting_stands(struct planner *p, const char *file, const char *name, const char *start);
+
 /* NAME=value: in every plain assignment of it, or as a line at the end. The value may have no quote and needs none but for '>'. */
 void setting_put(struct planner *p, const char *file, const char *name, const char *value, const char *reason);
 

@@ -11,11 +11,6 @@ struct word {
 	size_t len;
 };
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
 /* The next word of text; its blanks in front start at *ret_before. A blank within double quotes belongs to its word. */
 static bool next_word(const char *text, size_t len, size_t *at, size_t *ret_before, struct word *ret)
 {
