@@ -1,4 +1,4 @@
-/* fuzz_textconf.c - input: a name up to a newline, then the text of assignments, inittab and kernel configuration at once */
+/* fuzz_textconf.c - input: a name up to a newline, then the text of assignments, inittab, kernel configuration and kernel-img.conf at once */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	CLEANUP(inittab_done) struct inittab t = {0};
+	struct kernelimg_setting s = {0};
 	CLEANUP_FREE char *name = NULL, *value = NULL;
 	const uint8_t *newline = size ? memchr(data, '\n', size) : NULL;
 	const char *text;
@@ -22,6 +23,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	value = assignment_get(text, len, name, NULL);
 	if (!strchr("ymns", kconfig_get(text, len, name)))
 		abort();
+	while (kernelimg_next(text, len, &s))
+		if (s.start > s.value || s.value > len || s.len > len - s.value || s.value + s.len > s.next || memchr(text + s.value, '#', s.len))
+			abort();
 	if (inittab_parse(text, len, &t, NULL))
 		return 0;
 	for (size_t i = 0; i < t.len; i++) {

@@ -71,6 +71,28 @@ static void an_open_quote_hides_nothing(void **state)
 	assert_string_equal(value, "1");
 }
 
+static void kernelimg_lines(void **state)
+{
+	static const char text[] = "do_symlinks = Yes\n# postinst_hook = /gone\r\n Postinst_Hook=update-grub # x\r\nno value\n = x\nlink_in_boot =\nwarn = a b";
+	static const struct {
+		size_t line;
+		const char *name, *value;
+	} want[] = {{1, "do_symlinks", "Yes"}, {3, "postinst_hook", "update-grub"}, {6, "link_in_boot", ""}, {7, "warn", "a"}};
+	struct kernelimg_setting s = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+		assert_true(kernelimg_next(text, sizeof(text) - 1, &s));
+		assert_int_equal(s.line, want[i].line);
+		assert_true(kernelimg_is(&s, want[i].name));
+		assert_false(kernelimg_is(&s, "do_bootloader"));
+		assert_int_equal(s.len, strlen(want[i].value));
+		assert_memory_equal(text + s.value, want[i].value, s.len);
+	}
+	assert_int_equal(s.next, sizeof(text) - 1);
+	assert_false(kernelimg_next(text, sizeof(text) - 1, &s));
+}
+
 static void inittab_lines(void **state)
 {
 	static const char text[] = "id:2:initdefault:\n# co:1:x:y\n\n1:2345:respawn:/sbin/getty 38400 tty1 \r\n"
@@ -137,7 +159,7 @@ static void kernel_configuration(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(assignments),	cmocka_unit_test(an_open_quote_hides_nothing), cmocka_unit_test(inittab_lines),
+	    cmocka_unit_test(assignments),	cmocka_unit_test(an_open_quote_hides_nothing), cmocka_unit_test(kernelimg_lines), cmocka_unit_test(inittab_lines),
 	    cmocka_unit_test(inittab_too_long), cmocka_unit_test(kernel_configuration),
 	};
 

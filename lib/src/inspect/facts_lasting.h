@@ -17,12 +17,21 @@ struct facts_boot_link {
 	const char *real; /* what it leads to with every link resolved, "" if that does not exist */
 };
 
+/* A program that kernel packages run: a hook in /etc/kernel-img.conf. */
+struct facts_hook {
+	size_t line;
+	const char *program; /* as it stands there: a path, or a name that is looked for in four directories */
+	const char *found;   /* where it is, or another program of that name, "" if there is none */
+};
+
 struct facts_lasting {
 	bool dpkg;             /* packages are known */
 	struct facts_package *package;
 	size_t packages;
 	struct facts_boot_link *link;
 	size_t links;
+	struct facts_hook *hook;
+	size_t hooks;
 	const char *grub_mkconfig; /* the tool that writes /boot/grub/grub.cfg in this guest, "" if none */
 	const char *menu_tool;     /* the tool that keeps GRUB legacy's menu, "" if none */
 };

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "inspect/parts.h"
 #include "parse/dpkgstatus.h"
+#include "parse/textconf.h"
 
 #define STATUS "/var/lib/dpkg/status"
 #define MAX_STATUS (64 * 1024 * 1024u) /* a few MiB on a full desktop */
@@ -96,6 +97,52 @@ static void find_tools(struct fs *fs, struct facts *f)
 	l->menu_tool = *l->grub_mkconfig || *first_there(fs, grub2) ? "" : first_there(fs, menu);
 }
 
+static bool is_program(struct fs *fs, const char *path)
+{
+	struct fs_stat st;
+
+	return !fs_stat(fs, path, &st, NULL) && S_ISREG(st.mode) && st.mode & 0111;
+}
+
+static const char *find_program(struct fs *fs, struct arena *a, const char *program)
+{
+	static const char *const dir[] = {"/bin", "/sbin", "/usr/bin", "/usr/sbin"};
+	const char *slash = strrchr(program, '/'), *name = slash ? slash + 1 : program;
+
+	if (*program == '/' && is_program(fs, program))
+		return program;
+	for (size_t i = 0; *name && i < sizeof(dir) / sizeof(dir[0]); i++) {
+		const char *path = arena_printf(a, "%s/%s", dir[i], name);
+
+		if (path && is_program(fs, path))
+			return path;
+	}
+	return "";
+}
+
+/* kernel-img.conf(5): what is not there makes the package's script fail. */
+static void find_hooks(struct fs *fs, struct facts *f)
+{
+	static const char *const name[] = {"preinst_hook", "postinst_hook", "prerm_hook", "postrm_hook"};
+	const struct facts_file *conf = facts_file(f, "/etc/kernel-img.conf");
+	struct kernelimg_setting s = {0};
+
+	while (conf && kernelimg_next(conf->text, conf->len, &s)) {
+		const char *program;
+		struct facts_hook *hook;
+		size_t i = 0;
+
+		while (i < 4 && !kernelimg_is(&s, name[i]))
+			i++;
+		if (i == 4 || !s.len)
+			continue;
+		program = arena_memdup(&f->arena, conf->text + s.value, s.len);
+		hook = arena_push(&f->arena, &f->lasting.hook, &f->lasting.hooks, sizeof(*hook));
+		if (program && hook)
+			*hook = (struct facts_hook){s.line, program, find_program(fs, &f->arena, program)};
+	}
+}
+
 int read_lasting(struct fs *fs, struct facts *f, struct p2h_error *err)
 {
 	int rc = read_packages(fs, f, err);
@@ -105,6 +152,7 @@ int read_lasting(struct fs *fs, struct facts *f, struct p2h_error *err)
 	if (rc)
 		return rc;
 	find_tools(fs, f);
+	find_hooks(fs, f);
 	for (size_t i = 0; i < f->lasting.packages; i++)
 		if (!strcmp(f->lasting.package[i].name, "grub-pc"))
 			return add_large_file(fs, f, CONFIG_DAT, MAX_CONFIG_DAT, err);

@@ -241,3 +241,34 @@ char kconfig_get(const char *text, size_t len, const char *name)
 	}
 	return value;
 }
+
+bool kernelimg_next(const char *text, size_t len, struct kernelimg_setting *s)
+{
+	struct scan_line l = {.next = s->next, .number = s->line};
+
+	while (scan_line_next(text, len, &l)) {
+		const char *comment = memchr(l.at, '#', l.len);
+		size_t end = comment ? (size_t)(comment - l.at) : l.len, at = scan_blanks(l.at, end);
+
+		s->name = l.at + at;
+		s->name_len = name_length(l.at + at, end - at);
+		at += s->name_len;
+		at += scan_blanks(l.at + at, end - at);
+		if (!s->name_len || at == end || l.at[at] != '=')
+			continue;
+		at++;
+		at += scan_blanks(l.at + at, end - at);
+		s->line = l.number;
+		s->start = l.off;
+		s->next = l.next;
+		s->value = l.off + at;
+		s->len = scan_word(l.at + at, end - at);
+		return true;
+	}
+	return false;
+}
+
+bool kernelimg_is(const struct kernelimg_setting *s, const char *name)
+{
+	return s->name_len == strlen(name) && !strncasecmp(s->name, name, s->name_len);
+}

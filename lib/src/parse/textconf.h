@@ -1,4 +1,4 @@
-/* textconf.h - the small text formats: os-release(5), inittab(5), kernel configuration, shell-like assignments */
+/* textconf.h - the small text formats: os-release(5), inittab(5), kernel configuration, kernel-img.conf(5), shell-like assignments */
 #ifndef P2H_PARSE_TEXTCONF_H
 #define P2H_PARSE_TEXTCONF_H
 
@@ -29,5 +29,16 @@ void inittab_done(struct inittab *t);
  * A newcomer's note: a missing /boot/config-* means nothing is known; callers decide.
  */
 char kconfig_get(const char *text, size_t len, const char *name);
+
+/* kernel-img.conf: lines "name = value", the value one word, names in any case. A zero-initialised setting stands before the first. */
+struct kernelimg_setting {
+	const char *name;
+	size_t name_len;
+	size_t line;        /* 1 is the first */
+	size_t start, next; /* the whole line, with its end, in the text */
+	size_t value, len;  /* the value, in the text */
+};
+bool kernelimg_next(const char *text, size_t len, struct kernelimg_setting *s);
+bool kernelimg_is(const struct kernelimg_setting *s, const char *name);
 
 #endif
