@@ -1,6 +1,7 @@
 #include "parse/netplan.h"
 
 #include <ctype.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,10 +21,11 @@ struct key {
 struct device {
 	char name[16];     /* that the card gets */
 	size_t keys, match_keys;
-	bool bound;        /* match: names an address */
+	size_t bound;      /* how many of match's keys hold on the old machine only */
 };
 
 struct walk {
+	const char *const *drivers;
 	struct key stack[DEPTH];
 	size_t depth;      /* how many keys lead to this line, itself included */
 	struct device device[MAX_DEVICES];
@@ -105,15 +107,103 @@ static void take_name(struct device *d, const char *at, size_t len)
 	d->name[len] = '\0';
 }
 
-static bool in_match(const struct walk *w)
+static bool fits(const char *text, size_t len, const char *driver)
 {
-	return w->depth == 5 && is(&w->stack[3], "match") && is(&w->stack[4], "macaddress");
+	static const char between[] = " \t,[]\"'";
+
+	for (size_t at = 0, n; at < len; at += n + 1) {
+		char pattern[32];
+
+		for (n = 0; at + n < len && !strchr(between, text[at + n]);)
+			n++;
+		if (!n || n >= sizeof(pattern))
+			continue;
+		memcpy(pattern, text + at, n);
+		pattern[n] = '\0';
+		if (!fnmatch(pattern, driver, 0))
+			return true;
+	}
+	return false;
+}
+
+/* udev says "vif", the kernel's log "xen_netfront". */
+bool driver_is_gone(const char *text, size_t len, const char *const *drivers)
+{
+	bool out = false;
+
+	for (; *drivers; drivers++)
+		out |= !fits(text, len, *drivers);
+	return out && (fits(text, len, "vif") || memmem(text, len, "xen", 3));
+}
+
+/* Length of a value without the comment behind it. */
+static size_t value_length(const char *at, size_t len)
+{
+	for (size_t i = 1; i < len; i++)
+		if (at[i] == '#' && scan_is_blank(at[i - 1]))
+			len = i;
+	return scan_trim(at, len);
+}
+
+/* Does a key of match: hold on the old machine only? */
+static bool is_bound(const struct walk *w, const struct key *k, const char *value, size_t len)
+{
+	len = value_length(value, len);
+	if (!len || strchr("{&*!|>", *value))
+		return false;
+	return is(k, "macaddress") ? *value != '[' : is(k, "driver") && driver_is_gone(value, len, w->drivers);
+}
+
+/* match: {key: value, key: value} on one line; [at, end) lies between the braces. */
+struct flow {
+	const char *text;
+	size_t at, end;
+};
+
+static bool read_flow(const struct scan_line *l, const struct key *k, struct flow *ret)
+{
+	size_t end = k->value < l->len ? k->value + value_length(l->at + k->value, l->len - k->value) : 0;
+
+	if (!is(k, "match") || end < k->value + 2 || l->at[k->value] != '{' || l->at[end - 1] != '}')
+		return false;
+	*ret = (struct flow){l->at, k->value + 1, end - 1};
+	return !memchr(l->at + ret->at, '{', ret->end - ret->at) && !memchr(l->at + ret->at, '}', ret->end - ret->at);
+}
+
+/* A comma within quotes or brackets belongs to its value. */
+static bool next_pair(struct flow *f, struct scan_line *ret)
+{
+	char quote = '\0';
+	size_t depth = 0, from;
+
+	f->at += scan_blanks(f->text + f->at, f->end - f->at);
+	for (from = f->at; f->at < f->end; f->at++) {
+		char c = f->text[f->at];
+
+		if (quote ? c == quote : c == '"' || c == '\'')
+			quote = quote ? '\0' : c;
+		if (!quote && c == ',' && !depth)
+			break;
+		if (!quote)
+			depth += (c == '[') - (c == ']' && depth);
+	}
+	*ret = (struct scan_line){.at = f->text + from, .len = scan_trim(f->text + from, f->at - from)};
+	f->at++;
+	return ret->len > 0;
+}
+
+static bool pair_is_bound(const struct walk *w, const struct scan_line *pair)
+{
+	struct key k;
+
+	return read_key(pair, &k) && is_bound(w, &k, pair->at + k.value, pair->len - k.value);
 }
 
 /* First pass: what each device has. */
 static void survey(const char *text, size_t len, struct walk *w)
 {
-	struct scan_line l = {0};
+	struct scan_line l = {0}, pair;
+	struct flow flow;
 
 	while (scan_line_next(text, len, &l)) {
 		struct key k;
@@ -122,8 +212,13 @@ static void survey(const char *text, size_t len, struct walk *w)
 		if (!d)
 			continue;
 		d->keys += w->depth == 4;
-		d->match_keys += w->depth == 5 && is(&w->stack[3], "match");
-		d->bound = d->bound || in_match(w);
+		if (w->depth == 5 && is(&w->stack[3], "match")) {
+			d->match_keys++;
+			d->bound += is_bound(w, &k, l.at + k.value, l.len - k.value);
+		}
+		if (w->depth == 4 && read_flow(&l, &k, &flow))
+			for (; next_pair(&flow, &pair); d->match_keys++)
+				d->bound += pair_is_bound(w, &pair);
 		if (w->depth == 3 || (w->depth == 4 && is(&k, "set-name")))
 			take_name(d, w->depth == 3 ? k.at : l.at + k.value, w->depth == 3 ? k.len : l.len - k.value);
 	}
@@ -134,59 +229,118 @@ static size_t any_name(const struct walk *w)
 	size_t n = 0;
 
 	for (size_t i = 0; i < w->devices; i++)
-		n += w->device[i].bound && w->device[i].match_keys == 1 && !*w->device[i].name;
+		n += w->device[i].bound && w->device[i].match_keys == w->device[i].bound && !*w->device[i].name;
 	return n;
 }
 
-static bool mentions(const struct scan_line *l)
+/* An address, or a driver of Xen's that is not the only one, on a line that stays; k: its key, if there is one. */
+static bool is_odd(const struct walk *w, const struct scan_line *l, const struct key *k, const struct device *all)
 {
-	const char *found = memmem(l->at, l->len, "macaddress", 10), *hash = memchr(l->at, '#', l->len);
+	const char *comment = memchr(l->at, '#', l->len);
+	size_t len = comment ? (size_t)(comment - l->at) : l->len;
+	struct flow flow;
 
-	return found && (!hash || found < hash);
+	if (memmem(l->at, len, "macaddress", 10))
+		return true;
+	if (!memmem(l->at, len, "driver", 6) || !(memmem(l->at, len, "vif", 3) || memmem(l->at, len, "xen", 3)) || !driver_is_gone("vif", 3, w->drivers))
+		return false;
+	return !all || all->bound || !(is(k, "driver") || read_flow(l, k, &flow));
+}
+
+static void put_comment(const struct scan_line *l, bool more, struct buf *out)
+{
+	buf_puts(out, "#pv2hvm: ");
+	buf_append(out, l->at, l->next - l->off);
+	if (more && l->next - l->off == l->full)
+		buf_puts(out, "\n");
+}
+
+static void put_name(const struct device *d, struct buf *out)
+{
+	buf_printf(out, "name: \"%s\"", *d->name ? d->name : "e*");
+}
+
+static void put_line_end(const struct scan_line *l, struct buf *out)
+{
+	buf_append(out, l->at + l->full, l->next - l->off - l->full);
+}
+
+/* The line without the keys that are bound. */
+static void put_flow(const struct walk *w, const struct device *d, const struct scan_line *l, const struct flow *flow, struct buf *out)
+{
+	struct flow f = *flow;
+	struct scan_line pair;
+	bool any = false;
+
+	buf_append(out, l->at, flow->at);
+	while (next_pair(&f, &pair)) {
+		if (pair_is_bound(w, &pair))
+			continue;
+		buf_puts(out, any ? ", " : "");
+		buf_append(out, pair.at, pair.len);
+		any = true;
+	}
+	if (!any)
+		put_name(d, out);
+	buf_append(out, l->at + flow->end, l->full - flow->end);
+	put_line_end(l, out);
+}
+
+/* match: in one of both styles. Returns false where nothing of it is bound. */
+static bool put_match(struct walk *w, struct device *d, const struct device *all, const struct scan_line *l, const struct key *k, struct buf *out)
+{
+	struct flow flow;
+
+	if (w->depth == 5 && is(&w->stack[3], "match") && is_bound(w, k, l->at + k->value, l->len - k->value)) {
+		bool name = all->match_keys == all->bound && !d->bound;
+
+		put_comment(l, name, out);
+		if (name) {
+			buf_printf(out, "%*s", (int)k->indent, "");
+			put_name(all, out);
+			put_line_end(l, out);
+		}
+		d->bound++;
+		return true;
+	}
+	if (w->depth != 4 || !all->bound || !read_flow(l, k, &flow))
+		return false;
+	put_comment(l, true, out);
+	put_flow(w, all, l, &flow, out);
+	return true;
 }
 
 /* Second pass. A name that fits several cards is no way to tell two of them apart. */
 static void rewrite(const char *text, size_t len, const struct walk *found, struct buf *out, size_t *odd)
 {
-	struct walk w = {0};
+	struct walk w = {.drivers = found->drivers};
 	struct scan_line l = {0};
 	bool several = any_name(found) > 1;
 
 	while (scan_line_next(text, len, &l)) {
-		size_t whole = l.next - l.off;
 		struct key k;
 		bool key = read_key(&l, &k);
 		struct device *d = key ? enter(&w, &k) : NULL;
 		const struct device *all = d ? &found->device[d - w.device] : NULL;
-		bool simple = key && is(&k, "macaddress") && k.value < l.len && !strchr("{[&*!|>", l.at[k.value]);
 
-		if (simple && all && in_match(&w) && (all->match_keys > 1 || *all->name || !several)) {
-			buf_puts(out, "#pv2hvm: ");
-			buf_append(out, l.at, whole);
-			if (all->match_keys == 1) {
-				if (whole == l.full)
-					buf_puts(out, "\n");
-				buf_printf(out, "%*sname: \"%s\"", (int)k.indent, "", *all->name ? all->name : "e*");
-				buf_append(out, l.at + l.full, whole - l.full);
-			}
+		if (all && (all->match_keys > all->bound || *all->name || !several) && put_match(&w, d, all, &l, &k, out))
 			continue;
-		}
-		if (simple && all && w.depth == 4 && all->keys > 1) {
+		if (all && w.depth == 4 && is(&k, "macaddress") && all->keys > 1 && is_bound(&w, &k, l.at + k.value, l.len - k.value))
 			buf_puts(out, "#pv2hvm: ");
-		} else if (!*odd && mentions(&l) && !(w.depth >= 2 && !is(&w.stack[1], "ethernets"))) {
+		else if (!*odd && is_odd(&w, &l, &k, all) && !(w.depth >= 2 && !is(&w.stack[1], "ethernets")))
 			*odd = l.number;
-		}
-		buf_append(out, l.at, whole);
+		buf_append(out, l.at, l.next - l.off);
 	}
 }
 
-int netplan_unbind(const char *text, size_t len, struct buf *out, size_t *ret_odd, struct p2h_error *err)
+int netplan_unbind(const char *text, size_t len, const char *const *drivers, struct buf *out, size_t *ret_odd, struct p2h_error *err)
 {
 	CLEANUP_FREE struct walk *found = calloc(1, sizeof(*found));
 
 	*ret_odd = 0;
 	if (!found)
 		return error_nomem(err);
+	found->drivers = drivers;
 	survey(text, len, found);
 	rewrite(text, len, found, out, ret_odd);
 	return out->failed ? error_nomem(err) : 0;

@@ -149,23 +149,29 @@ static bool keyfile_binds(const struct line *l, struct place *where)
 	return (in_section(where, "ethernet") || in_section(where, "802-3-ethernet")) && is_key(&s, key) && memchr(s.value, ':', s.value_len);
 }
 
-/* The keys of a section [Match]; with it, a file that would match nothing is told from one that matches by other means too. */
-static size_t match_keys(const struct facts_file *file)
-{
-	struct place where = {0};
-	struct line l = {0};
-	struct setting s;
-	size_t at = 0, n = 0;
+/* What udev and netplan call the drivers of the targets' cards. */
+struct drivers {
+	const char *name[4]; /* ends with NULL */
+};
 
-	while (next_line(file->text, file->len, &at, &l))
-		if (!read_section(&l, &where) && in_section(&where, "Match"))
-			n += read_setting(&l, "=", &s);
-	return n;
+static struct drivers target_drivers(const struct planner *p)
+{
+	static const struct {
+		unsigned target;
+		const char *name;
+	} all[] = {{P2H_TARGET_XEN_HVM, "vif"}, {P2H_TARGET_NITRO, "ena"}, {P2H_TARGET_KVM, "virtio_net"}};
+	struct drivers d = {0};
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (has_target(p, all[i].target))
+			d.name[n++] = all[i].name;
+	return d;
 }
 
 enum bound { BOUND_NO, BOUND_MATCH, BOUND_SET };
 
-static enum bound networkd_binds(const struct line *l, struct place *where)
+static enum bound networkd_binds(const struct planner *p, const struct line *l, struct place *where)
 {
 	static const char *const match[] = {"MACAddress", "PermanentMACAddress", NULL}, *const set[] = {"MACAddress", NULL};
 	struct setting s;
@@ -174,7 +180,23 @@ static enum bound networkd_binds(const struct line *l, struct place *where)
 		return BOUND_NO;
 	if (in_section(where, "Match") && is_key(&s, match))
 		return BOUND_MATCH;
+	if (in_section(where, "Match") && same(s.key, s.key_len, "Driver") && *s.value != '!')
+		return driver_is_gone(s.value, s.value_len, target_drivers(p).name) ? BOUND_MATCH : BOUND_NO;
 	return in_section(where, "Link") && is_key(&s, set) ? BOUND_SET : BOUND_NO;
+}
+
+/* Is there a key in a section [Match] that stays? Without one the file would match every device, or none. */
+static bool matches_otherwise(const struct planner *p, const struct facts_file *file)
+{
+	struct place where = {0};
+	struct line l = {0};
+	struct setting s;
+	size_t at = 0;
+
+	while (next_line(file->text, file->len, &at, &l))
+		if (networkd_binds(p, &l, &where) != BOUND_MATCH && in_section(&where, "Match") && read_setting(&l, "=", &s) && *l.text != '[')
+			return true;
+	return false;
 }
 
 static void put_line_end(struct buf *out, const struct line *l)
@@ -185,7 +207,7 @@ static void put_line_end(struct buf *out, const struct line *l)
 /* One file of a format whose lines stand for themselves. */
 static void unbind_lines(struct planner *p, const struct facts_file *file, enum format format, struct buf *out)
 {
-	bool only = format == FORMAT_NETWORKD && match_keys(file) == 1;
+	bool name = format == FORMAT_NETWORKD && !matches_otherwise(p, file);
 	struct place where = {0};
 	struct line l = {0};
 	size_t at = 0;
@@ -200,7 +222,7 @@ static void unbind_lines(struct planner *p, const struct facts_file *file, enum 
 		else if (format == FORMAT_KEYFILE)
 			bound = keyfile_binds(&l, &where) ? BOUND_SET : BOUND_NO;
 		else
-			bound = networkd_binds(&l, &where);
+			bound = networkd_binds(p, &l, &where);
 		if (bound != BOUND_NO && l.len && l.text[l.len - 1] == '\\') {
 			planner_tell(p, arena_printf(p->arena, "%s:%zu", file->path, l.number),
 				     "this line names the old network card's address and goes on in the next one", "edit it by hand");
@@ -210,11 +232,12 @@ static void unbind_lines(struct planner *p, const struct facts_file *file, enum 
 			buf_puts(out, MARK);
 		buf_append(out, l.text, l.whole);
 		/* Without a match the file would be for every device, the loopback included, or (newer ones) for none. */
-		if (bound == BOUND_MATCH && only) {
+		if (bound == BOUND_MATCH && name) {
 			if (l.whole == l.len)
 				buf_puts(out, "\n");
 			buf_puts(out, "Name=e*");
 			put_line_end(out, &l);
+			name = false;
 		}
 	}
 }
@@ -230,26 +253,26 @@ static void check_link(struct planner *p, const struct facts_file *file)
 	while (next_line(file->text, file->len, &at, &l)) {
 		struct setting s;
 
-		if (networkd_binds(&l, &where) == BOUND_MATCH)
+		if (networkd_binds(p, &l, &where) == BOUND_MATCH)
 			bound = l.number;
 		else if (in_section(&where, "Link") && read_setting(&l, "=", &s) && same(s.key, s.key_len, "Name"))
 			other = s.value_len < 3 || strncmp(s.value, "eth", 3);
 	}
 	if (bound && other)
 		planner_tell(p, arena_printf(p->arena, "%s:%zu", file->path, bound),
-			     "this file names a network card by its old address, and the new card will not get that name",
-			     "match it by another property: OriginalName=eth0, or Driver=");
+			     "this file names a network card by its old address or driver, and the new card will not get that name",
+			     "match it by another property: OriginalName=eth0, or the new Driver=");
 }
 
 static void unbind_netplan(struct planner *p, const struct facts_file *file, struct buf *out)
 {
 	size_t odd = 0;
 
-	if (netplan_unbind(file->text, file->len, out, &odd, NULL))
+	if (netplan_unbind(file->text, file->len, target_drivers(p).name, out, &odd, NULL))
 		p->arena->failed = true;
 	else if (odd)
 		planner_tell(p, arena_printf(p->arena, "%s:%zu", file->path, odd),
-			     "a network card is known by its hardware address, in a form that is not changed here",
+			     "a network card is known by its hardware address or its driver, in a form that is not changed here",
 			     "match the card by name; nothing is changed in this line");
 }
 
@@ -294,7 +317,9 @@ void rule_ifcfg_hwaddr(struct planner *p)
 			unbind_netplan(p, file, &out);
 		else
 			unbind_lines(p, file, format, &out);
-		planner_write_buf(p, file->path, &out, 0644, "the new network card has another address");
+		planner_write_buf(p, file->path, &out, 0644, format == FORMAT_NETPLAN || format == FORMAT_NETWORKD
+							      ? "the new network card has another address, or another driver"
+							      : "the new network card has another address");
 	}
 }
 
