@@ -32,8 +32,8 @@ put() {
 # take IMAGE PATH FILE
 take() { debugfs -R "dump $2 $3" "$1" >/dev/null 2>&1; }
 
-# release_in DONOR: the version of the kernel in a sample donor
-release_in() { debugfs -R 'ls -p /boot' "$1?offset=1048576" 2>/dev/null | sed -n 's|.*/vmlinuz-\([^/]*\)/.*|\1|p'; }
+# release_in DONOR [ENDING]: the version of the kernel in a sample donor; where it has several, of the one whose version ends so
+release_in() { debugfs -R 'ls -p /boot' "$1?offset=1048576" 2>/dev/null | sed -n "s|.*/vmlinuz-\\([^/]*${2:-}\\)/.*|\\1|p"; }
 
 # copy SAMPLE FILE: a sample guest of one's own, to be changed
 copy() {
@@ -57,9 +57,9 @@ with_and_without() {
 }
 
 # A static program, as old as the guest, that reads the clock on the vsyscall page; Debian's kernels are built without it.
-boot_vsyscall() {
-	need cc
-	copy tiny-busybox "$work/vsyscall.raw"
+# ticking_guest FILE: it runs that program
+ticking_guest() {
+	copy tiny-busybox "$1"
 	cat >"$work/ticker.c" <<-'EOF'
 	#include <stdio.h>
 	int main(void)
@@ -73,13 +73,40 @@ boot_vsyscall() {
 	EOF
 	cc -O2 -static -o "$work/ticker" "$work/ticker.c"
 	printf '#!/bin/sh\n/usr/local/sbin/ticker >/dev/console\nprintf "\\nP2H ticker-status=%%s\\n" $? >/dev/console\n' >"$work/ticker.sh"
-	take "$work/vsyscall.raw" /etc/inittab "$work/inittab"
+	take "$1" /etc/inittab "$work/inittab"
 	printf '::wait:/usr/local/sbin/ticker.sh\n' >>"$work/inittab"
-	put "$work/vsyscall.raw" "$work/ticker" /usr/local/sbin/ticker 755
-	put "$work/vsyscall.raw" "$work/ticker.sh" /usr/local/sbin/ticker.sh 755
-	put "$work/vsyscall.raw" "$work/inittab" /etc/inittab 644
+	put "$1" "$work/ticker" /usr/local/sbin/ticker 755
+	put "$1" "$work/ticker.sh" /usr/local/sbin/ticker.sh 755
+	put "$1" "$work/inittab" /etc/inittab 644
+}
+
+boot_vsyscall() {
+	need cc
+	ticking_guest "$work/vsyscall.raw"
 	# 139: ended by SIGSEGV
 	with_and_without vsyscall "$work/vsyscall.raw" "$(sample donor-bookworm)" '^P2H ticker-status=139$' '^P2H ticker=ticks$'
+}
+
+# refuses RULE GUEST KERNEL WHY MARKER: donor-small-kernel's kernel whose version ends in KERNEL is refused for the guest, as WHY says; with
+# --allow RULE the guest is converted, and MARKER on its console shows that it should not have been
+refuses() {
+	local rule=$1 image=$work/refused.raw donor command status=0
+	donor=$(sample donor-small-kernel)
+	command=("$PV2HVM" convert "$2" --donor "$donor" --kernel "$(release_in "$donor" "$3")" --target kvm -o "$image")
+	"${command[@]}" >"$work/refusal" 2>&1 || status=$?
+	equal "$rule: $3: refused" 3 "$status"
+	check "$rule: $3: says why" grep -F "$4" "$work/refusal"
+	check "$rule: $3: converts when allowed" "${command[@]}" --allow "$rule"
+	check "$rule: $3: and does not work" boot "$image" --bus virtio --timeout 600 --marker "$5"
+	rm -f "$image"
+}
+
+# A kernel that cannot offer the page at all. With one that can, boot_vsyscall shows that it works.
+boot_vsyscall_refused() {
+	need cc
+	ticking_guest "$work/vsyscall.raw"
+	refuses vsyscall "$work/vsyscall.raw" small X86_VSYSCALL_EMULATION 'P2H ticker-status=139'
+	rm -f "$work/vsyscall.raw"
 }
 
 # A kernel that runs 32-bit programs only when told to. Debian 13's knows the parameter and has the other default: the donor's configuration says
@@ -99,6 +126,14 @@ boot_ia32() {
 	put "$image" "$work/grub.cfg" /boot/grub/grub.cfg 644
 	check "ia32: no program starts where it is off" boot "$image" --bus virtio --timeout 600 --marker 'Attempted to kill init'
 	rm -rf "$donor" "$image"
+}
+
+# guests_boot_test boots the guest with Debian's kernel, which has what these lack.
+boot_systemd_min() {
+	local guest
+	guest=$(sample bullseye-systemd)
+	refuses systemd-min "$guest" small CGROUPS 'Freezing execution'
+	refuses systemd-min "$guest" small-no-devtmpfs DEVTMPFS 'Failed to mount'
 }
 
 # Packed as by Ubuntu 24.04: busybox's modprobe unpacks gzip and xz, not zstd
@@ -149,6 +184,37 @@ boot_initramfs_drivers() {
 	check "initramfs-drivers: does not find its root with the donor's initramfs" boot "$image" "${virtio[@]:1}" --timeout 600 \
 		--marker 'does not exist.  Dropping to a shell!'
 	rm -rf "$donor" "$image"
+}
+
+# The kernel looks for the root by itself, on whichever bus. Without the rule verification refuses to write anything, so the boot that fails is
+# one with the command line that it would have.
+boot_root_wait() {
+	local donor command image=$work/rootwait.raw status=0
+	donor=$(sample donor-small-kernel)
+	command=("$PV2HVM" convert "$(sample tiny-busybox)" --donor "$donor" --kernel "$(release_in "$donor" -small)" -o "$image"
+		--target "xen-hvm,nitro,kvm" --layout partition)
+	"${command[@]}" --skip root-wait >/dev/null 2>&1 || status=$?
+	equal "root-wait: without the rule nothing is written" "4 no" "$status $([ -e "$image" ] && echo yes || echo no)"
+	check "root-wait: converts with the rule" "${command[@]}"
+	check "root-wait: finds its root on virtio" boot "$image" --bus virtio --expect '^P2H root=/dev/.* cmdline-root=PARTUUID='
+	check "root-wait: finds its root on NVMe" boot "$image" --bus nvme --expect '^P2H root=/dev/.* cmdline-root=PARTUUID='
+	take "$image?offset=1048576" /boot/grub/grub.cfg "$work/grub.cfg"
+	sed -i "s/root=PARTUUID=[^ ]*/root=UUID=$(blkid -p -O 1048576 -o value -s UUID "$image")/; s/ rootwait//" "$work/grub.cfg"
+	put "$image?offset=1048576" "$work/grub.cfg" /boot/grub/grub.cfg 644
+	check "root-wait: does not find it by UUID" boot "$image" --bus virtio --marker 'Unable to mount root fs'
+	rm -f "$image"
+}
+
+# A kernel that leaves /dev to the guest, whose disk has nothing there
+boot_root_wait_nodes() {
+	local donor image=$work/nodes.raw
+	donor=$(sample donor-small-kernel)
+	check "root-wait: converts, with nodes in /dev" "$PV2HVM" convert "$(sample tiny-busybox)" --donor "$donor" -o "$image" --target kvm \
+		--layout flat --kernel "$(release_in "$donor" small-no-devtmpfs)"
+	check "root-wait: the guest has its console" boot "$image" --bus virtio --expect '^P2H kernel=.*-small-no-devtmpfs'
+	debugfs -w -R 'rm /dev/console' "$image" >/dev/null 2>&1
+	check "root-wait: without the node it has none" boot "$image" --bus virtio --marker 'unable to open an initial console'
+	rm -f "$image"
 }
 
 # The same with dracut, whose initramfs is made in another way and has none of virtio's drivers. This one waits for the root without end; a minute
@@ -342,6 +408,17 @@ boot_bls() {
 		check "bls: $half the rule, what the entry starts" boot "$image" --bus virtio --timeout 600 "${says[@]}"
 	done
 	rm -f "$guest" "$image"
+}
+
+# The labels of what is new, as the enforcing guest itself sees them
+boot_selinux() {
+	local guest
+	guest=$(sample bookworm-selinux)
+	with_and_without selinux "$guest" "$(sample donor-trixie)" '^P2H label=[^ ]*:unlabeled_t:s0 /lib/modules/' \
+		'^P2H label=system_u:object_r:modules_dep_t:s0 /lib/modules/.*/modules.dep$' --log "$work/selinux.log"
+	check "selinux: the guest enforces" grep -q '^P2H selinux=Enforcing' "$work/selinux.log"
+	equal "selinux: nothing without a label was asked for" 1 "$(grep -c '^P2H denied-unlabeled=0' "$work/selinux.log")"
+	check "selinux: with the rule all units start" grep -q '^P2H failed-units=0:' "$work/selinux.log"
 }
 
 case ${1:-} in
