@@ -64,20 +64,19 @@ for layout in partition flat; do
 	check "$layout: converting the result again: nothing to do" nothing_to_do "$image"
 	done_sum=$(sum "$image")
 	uuid=$(blkid -p -O "$offset" -o value -s UUID "$image")
-	# The matrix' own test boots the other two, and that twice.
-	if [ "$layout" = flat ]; then buses=(nvme ide); else buses=(virtio ide); fi
+	# The matrix' own test boots the others, and that twice.
+	if [ "$layout" = flat ]; then buses=(nvme); else buses=(virtio ide); fi
 	for bus in "${buses[@]}"; do
 		check "$layout: boots on $bus with its root by UUID, network and modules" \
 			boot "$image" --bus "$bus" --timeout 300 --log "$work/console.log" \
 			--expect "^P2H root=/dev/.* cmdline-root=UUID=$uuid\$" --expect '^P2H net=10\.0\.2\.15$' --expect '^P2H modprobe=ok'
 	done
 	equal "$layout: booting it wrote nothing" "$done_sum" "$(sum "$image")"
-	rm -f "$image"
 done
 
 check "qcow2: converts to qcow2" convert "$work/out.qcow2" partition --output-format qcow2
 equal "qcow2: it is one" qcow2 "$(qemu-img info --output=json "$work/out.qcow2" | jq -r .format)"
 check "qcow2: sound" qemu-img check -q "$work/out.qcow2"
-check "qcow2: boots" boot "$work/out.qcow2" --bus nvme --timeout 300 --expect '^P2H modprobe=ok'
+check "qcow2: the same disk as the raw one, which boots" qemu-img compare "$work/out.qcow2" "$work/partition.raw"
 equal "source unchanged at the end" "$before" "$(sum "$source")"
 finish
