@@ -10,11 +10,33 @@ void ext_forget(struct ext *e)
 	e->dir_ino = 0;
 }
 
+/* The kernel finds names there by rules that libext2fs does not follow. */
+static int check_dir_flags(struct ext *e, ext2_ino_t dir, const char *path, struct p2h_error *err)
+{
+	struct ext2_super_block *sb = e->e2->super;
+	struct ext2_inode_large inode;
+	int rc;
+
+	if (!ext2fs_has_feature_encrypt(sb) && !ext2fs_has_feature_casefold(sb))
+		return 0;
+	rc = ext_inode_read(e, dir, &inode, path, err);
+	if (rc)
+		return rc;
+	if (inode.i_flags & EXT4_ENCRYPT_FL)
+		return error_set(err, P2H_UNSUPPORTED, "%s: the directory is encrypted", path);
+	if (inode.i_flags & EXT4_CASEFOLD_FL)
+		return error_set(err, P2H_UNSUPPORTED, "%s: the directory ignores case (casefold)", path);
+	return 0;
+}
+
 static int look_in(struct ext *e, ext2_ino_t dir, const char *name, size_t len, const char *path, ext2_ino_t *ret,
 		   struct p2h_error *err)
 {
-	errcode_t rc = ext2fs_lookup(e->e2, dir, name, (int)len, NULL, ret);
+	errcode_t rc = check_dir_flags(e, dir, path, err);
 
+	if (rc)
+		return (int)rc;
+	rc = ext2fs_lookup(e->e2, dir, name, (int)len, NULL, ret);
 	if (rc == EXT2_ET_FILE_NOT_FOUND)
 		return error_set(err, P2H_NOTFOUND, "%s: no such file or directory", path);
 	if (rc == EXT2_ET_NO_DIRECTORY)
@@ -147,21 +169,6 @@ static int file_type(uint32_t mode)
 	default:
 		return EXT2_FT_UNKNOWN;
 	}
-}
-
-/* The kernel finds names there by rules that libext2fs does not follow. */
-static int check_dir_flags(struct ext *e, ext2_ino_t dir, const char *path, struct p2h_error *err)
-{
-	struct ext2_inode_large inode;
-	int rc = ext_inode_read(e, dir, &inode, path, err);
-
-	if (rc)
-		return rc;
-	if (inode.i_flags & EXT4_ENCRYPT_FL)
-		return error_set(err, P2H_UNSUPPORTED, "%s: the directory is encrypted", path);
-	if (inode.i_flags & EXT4_CASEFOLD_FL)
-		return error_set(err, P2H_UNSUPPORTED, "%s: the directory ignores case (casefold)", path);
-	return 0;
 }
 
 static int touch_dir(struct ext *e, ext2_ino_t dir, const char *path, struct p2h_error *err)
