@@ -71,6 +71,8 @@ static void judge_root_line(struct judgement *j, const struct fstab_entry *e)
 	const char *spec = e->text[FSTAB_SPEC];
 	const struct volume *volume = NULL;
 	struct verify *v = j->v;
+	/* busybox has no fsck that stops, and remounts by the mount point alone. */
+	enum verify_result wrong = v->init.kind == INIT_BUSYBOX ? VERIFY_WARN : VERIFY_FAIL;
 	char why[320] = "";
 	enum device_fit fit;
 
@@ -80,9 +82,9 @@ static void judge_root_line(struct judgement *j, const struct fstab_entry *e)
 	if (fit == DEVICE_OPAQUE)
 		judge(j, VERIFY_WARN, "/etc/fstab line %zu (/): %s", e->line, why);
 	else if (fit != DEVICE_FITS)
-		judge(j, VERIFY_FAIL, "/etc/fstab line %zu (/): %s", e->line, why);
+		judge(j, wrong, "/etc/fstab line %zu (/): %s", e->line, why);
 	else if (volume->number != v->root->number)
-		judge(j, VERIFY_FAIL, "/etc/fstab line %zu (/): %s is volume %u, the system is on volume %u", e->line, spec,
+		judge(j, wrong, "/etc/fstab line %zu (/): %s is volume %u, the system is on volume %u", e->line, spec,
 		      volume->number, v->root->number);
 }
 
