@@ -29,7 +29,7 @@ if [ ${#cases[@]} = 0 ]; then
 	mapfile -t cases < <(find "$here"/rules/*/ "$here/distributions" -mindepth 1 -maxdepth 1 -type d | LC_ALL=C sort)
 fi
 
-# A distribution's tree begins with nothing, a rule's case with a small guest
+# A distribution's tree begins with nothing and gets a kernel like Debian's, a rule's case begins with a small guest
 small_tree "$work/guest"
 small_guest "$work/guest.small"
 small_donor "$work/donor"
@@ -42,6 +42,7 @@ plan() (
 	cd "$directory"
 	cp -a "$work/guest${rule:+.small}" guest
 	cp -a "$work/donor" "$work/donor.initramfs" .
+	[ -n "$rule" ] || small_as_debian donor
 	# What a case's setup may use and change
 	guest=$PWD/guest donor=$PWD/donor initramfs=$PWD/donor.initramfs
 	options=(--target "xen-hvm,nitro,kvm") image_options=() converted=no table=none partitions=()

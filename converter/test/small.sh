@@ -48,6 +48,18 @@ small_donor() {
 	small_initramfs "$tree.initramfs" "$tree/boot/initrd.img-$small_release"
 }
 
+# small_as_debian TREE: the donor's kernel says and has what Debian 12's does, as far as rules ask for it
+small_as_debian() {
+	local modules=$1/lib/modules/$small_release module
+	printf 'CONFIG_%s\n' SECURITY_SELINUX=y SECURITY_APPARMOR=y LSM='"landlock,lockdown,yama,apparmor,selinux,bpf"' LEGACY_VSYSCALL_NONE=y \
+		CGROUPS=y MEMCG=y CPUSETS=y DEVTMPFS=y FHANDLE=y AUTOFS_FS=m >>"$1/boot/config-$small_release"
+	printf '# CONFIG_SYSFS_DEPRECATED is not set\n' >>"$1/boot/config-$small_release"
+	for module in ip_tables iptable_filter ipt_REJECT x_tables xt_conntrack xt_state xt_tcpudp loop autofs4; do
+		: >"$modules/kernel/$module.ko"
+		printf 'kernel/%s.ko:\n' "$module" >>"$modules/modules.dep"
+	done
+}
+
 # small_built_in TREE: the donor without an initramfs, and its kernel with all drivers of the targets and ext4 built in
 small_built_in() {
 	local modules=$1/lib/modules/$small_release
@@ -68,6 +80,23 @@ small_program() {
 		printf 'void _start(void) { for (;;) ; }\n'
 		for text in "$@"; do printf 'const char text%d[] = "%s";\n' $((number++)) "$text"; done
 	} | cc ${small_bits:+"-m$small_bits"} -static -nostdlib -ffreestanding -x c - -o "$file"
+}
+
+# small_libc FILE VERSION: a C library that calls itself this glibc
+small_libc() {
+	mkdir -p "$(dirname "$1")"
+	printf 'const char banner[] = "GNU C Library stable release version %s, by Roland McGrath et al.";\n' "$2" |
+		cc ${small_bits:+"-m$small_bits"} -shared -nostdlib -x c - -o "$1"
+}
+
+# small_files TREE PATH...: empty files, for what is only looked for
+small_files() {
+	local tree=$1 path
+	shift
+	for path; do
+		mkdir -p "$(dirname "$tree/$path")"
+		: >"$tree/$path"
+	done
 }
 
 # small_module FILE KEY=VALUE...: an object file that says this of itself, as modinfo(8) prints it

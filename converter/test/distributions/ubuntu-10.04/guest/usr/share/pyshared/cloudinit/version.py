@@ -1,0 +1,2 @@
+def version():
+    return vr.StrictVersion("0.5.10")

@@ -1,0 +1,1 @@
+API_TOKEN_HEADER = 'X-aws-ec2-metadata-token'
