@@ -51,9 +51,12 @@ void rule_apparmor(struct planner *p)
 			     "choose a donor whose kernel has SECURITY_APPARMOR");
 	else if (!lsm_by_default(p, "apparmor"))
 		planner_tell(p, where, "the guest uses AppArmor, and the kernel has it, but not switched on", "--cmdline-add security=apparmor");
-	/* Linux: security/apparmor/policy_unpack.c takes policy from version 5 on, which the parser writes since 2.5. */
+	/*
+	 * Linux: security/apparmor/policy_unpack.c takes policy from version 5 on. AppArmor 2.0 wrote version 2; of 2.1 to 2.4 its wiki (AppArmor
+	 * versions) says that kernels try to take theirs, which were written for the kernel patches of their time. 2.5 is as old as Linux 2.6.36.
+	 */
 	else if (sscanf(f->security.apparmor_parser, "%u.%u", &major, &minor) == 2 && (major < 2 || (major == 2 && minor < 5)))
 		planner_tell(p, arena_printf(p->arena, "/sbin/apparmor_parser: version %s", f->security.apparmor_parser),
-			     "this parser writes a form of policy that kernels since 2.6.36 refuse: the profiles confine nothing",
-			     "upgrade apparmor in the guest, and look at aa-status after the first boot");
+			     "this parser is older than AppArmor in Linux (2.6.36), which may refuse the policy that it writes: nothing would be confined",
+			     "look at aa-status after the first boot, and upgrade apparmor in the guest if it shows no profiles");
 }
