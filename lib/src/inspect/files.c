@@ -36,6 +36,8 @@ static const char *const pattern[] = {
 	"/etc/inittab",
 	"/etc/kernel-img.conf",
 	"/etc/kernel/cmdline",
+	"/etc/lvm/lvm.conf",
+	"/etc/lvm/lvmlocal.conf",
 	"/etc/mdadm.conf",
 	"/etc/mdadm/mdadm.conf",
 	"/etc/mkinitcpio.conf",

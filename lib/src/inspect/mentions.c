@@ -14,7 +14,7 @@
 /* Other rules see to these, or they are written anew by programs, or are data that only looks like settings. */
 static const char *const skip[] = {
 	"/etc/fstab", "/etc/mtab", "/etc/crypttab", "/etc/mdadm.conf", "/etc/mdadm", "/etc/blkid", "/etc/blkid.tab", "/etc/lvm/archive",
-	"/etc/lvm/backup", "/etc/lvm/cache", "/etc/lvm/devices", "/etc/grub.d", "/etc/grub.conf", "/etc/grub2.cfg", "/etc/default/grub",
+	"/etc/lvm/backup", "/etc/lvm/cache", "/etc/lvm/devices", "/etc/lvm/lvm.conf", "/etc/lvm/lvmlocal.conf", "/etc/grub.d", "/etc/grub.conf", "/etc/grub2.cfg", "/etc/default/grub",
 	"/etc/default/grub.d", "/etc/lilo.conf", "/etc/ssl", "/etc/pki", "/etc/selinux", "/etc/apparmor", "/etc/apparmor.d",
 	"/etc/bash_completion.d", "/etc/alternatives", "/etc/udev/rules.d", "/etc/udev/hwdb.bin", "/etc/ld.so.cache", "/etc/X11",
 	"/etc/kernel", "/etc/initramfs-tools", "/etc/logcheck", "/etc/sane.d", "/etc/brltty",

@@ -129,6 +129,7 @@ void rule_net_driver(struct planner *p);       /* netdriver.c */
 void rule_cloud_init(struct planner *p);        /* cloudinit.c */
 void rule_stale_caches(struct planner *p);     /* devices.c */
 void rule_device_names(struct planner *p);
+void rule_lvm_filter(struct planner *p);       /* lvmfilter.c */
 void rule_iptables_legacy(struct planner *p);  /* firewall.c */
 void rule_selinux(struct planner *p);           /* selinux.c */
 void rule_apparmor(struct planner *p);         /* apparmor.c */
