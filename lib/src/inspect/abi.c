@@ -35,8 +35,8 @@ static void glibc_version(const struct buf *data, unsigned *ret)
 	size_t left = at ? data->len - (size_t)(at - data->data) : 0;
 	const char *version = at ? memmem(at, left < 256 ? left : 256, word, sizeof(word) - 1) : NULL;
 
-	if (!version || sscanf(version + sizeof(word) - 1, "%3u.%3u", &ret[0], &ret[1]) != 2)
-		ret[0] = ret[1] = 0;
+	if (!version || sscanf(version + sizeof(word) - 1, "%3u.%3u.%3u", &ret[0], &ret[1], &ret[2]) < 2)
+		memset(ret, 0, 3 * sizeof(*ret));
 }
 
 static void read_libc(struct fs *fs, struct facts *f)

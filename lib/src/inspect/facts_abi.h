@@ -32,7 +32,7 @@ struct facts_abi {
 	struct abi_tag *tag;      /* of init, its loader and its C library */
 	size_t tags;
 	const char *libc;         /* libc.so.6 of init's width; "" if there is none */
-	unsigned glibc[2];        /* its version; 0.0 if unknown or another library */
+	unsigned glibc[3];        /* its version; 0.0.0 if unknown or another library */
 	bool multilib;            /* a loader for 32-bit programs beside a 64-bit init */
 	const char **vsyscall;    /* static x86-64 programs that call the vsyscall page: the first ones */
 	size_t vsyscalls;

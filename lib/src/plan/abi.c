@@ -128,3 +128,23 @@ void rule_vsyscall(struct planner *p)
 	if (none != 'n' || (!given && planner_cmdline_last(p, "vsyscall=")))
 		planner_replace_cmdline(p, "vsyscall=", given ? given : "vsyscall=emulate");
 }
+
+/* The loader of these asserts that the 32-bit vDSO lies where its own headers say, which kernels gave up. 2.3.2 had the bug in SUSE Linux 9 only. */
+static bool libc_fails_at_vdso(const struct facts *f)
+{
+	const unsigned *v = f->abi.glibc;
+
+	return v[0] == 2 && v[1] == 3 && (v[2] == 3 || (v[2] == 2 && !strcmp(f->os_id ? f->os_id : "", "sles")));
+}
+
+void rule_vdso32(struct planner *p)
+{
+	const struct facts *f = p->facts;
+
+	if (!*p->plan->kernel || !(f->bits == 32 || f->abi.multilib) || !libc_fails_at_vdso(f) || donor_config(&f->donor, "COMPAT_VDSO") == 'y')
+		return;
+	if (!planner_cmdline_last(p, "vdso32=0"))
+		planner_tell(p, arena_printf(p->arena, "%s: GNU C Library 2.3.%u", f->abi.libc, f->abi.glibc[2]),
+			     "32-bit programs stop at their start where the kernel gives them a vDSO", "vdso32=0 is put on the command line: they do without");
+	planner_replace_cmdline(p, "vdso32=", "vdso32=0");
+}

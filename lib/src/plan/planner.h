@@ -100,6 +100,7 @@ void rule_kernel_pv_only(struct planner *p);
 void rule_abi_tag(struct planner *p);          /* abi.c */
 void rule_ia32(struct planner *p);
 void rule_vsyscall(struct planner *p);
+void rule_vdso32(struct planner *p);
 void rule_systemd_min(struct planner *p);      /* init.c */
 void rule_cgroup_v1(struct planner *p);
 void rule_cgroup_dracut(struct planner *p);
