@@ -75,6 +75,7 @@ static const char *const looked_at[] = {
 	"/etc/blkid/blkid.tab",
 	"/etc/cloud/cloud.cfg",
 	"/etc/cloud/cloud.cfg.d/*.cfg",
+	"/etc/dnf/dnf.conf",
 	"/etc/firewalld/firewalld.conf",
 	"/etc/grub.d/*",
 	"/etc/ip6tables.rules",
@@ -92,6 +93,8 @@ static const char *const looked_at[] = {
 	"/etc/sysconfig/iptables",
 	"/etc/ufw/*.rules",
 	"/etc/ufw/ufw.conf",
+	"/etc/yum.conf",
+	"/etc/zypp/locks",
 	"/lib/ufw/user*.rules",
 };
 

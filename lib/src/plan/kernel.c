@@ -57,16 +57,14 @@ void rule_kernel_pv_only(struct planner *p)
 
 	for (size_t i = 0; i < k->len; i++) {
 		const struct facts_kernel *one = &k->item[i];
-		const char *packages;
+		bool back = false;
+		const char *advice;
 
-		if (!strcmp(one->release, p->plan->kernel))
+		if (!strcmp(one->release, p->plan->kernel) || (one->hvm && *one->initrd))
 			continue;
-		if (one->hvm && *one->initrd)
-			continue;
-		packages = one->hvm ? NULL : advise_on_packages(p, one);
-		p->severity = packages ? SEVERITY_BOOT : SEVERITY_INFO;
-		planner_tell(p, one->image, one->hvm ? "it has no initramfs, so that it could not find the root by UUID" : one->why_not,
-			     packages ? packages : "it stays where it is, but not in the boot menu");
+		advice = one->hvm ? "it stays where it is, but not in the boot menu" : advise_on_packages(p, one, &back);
+		p->severity = back ? SEVERITY_BOOT : SEVERITY_INFO;
+		planner_tell(p, one->image, one->hvm ? "it has no initramfs, so that it could not find the root by UUID" : one->why_not, advice);
 	}
 	p->severity = SEVERITY_BOOT;
 	rewrite_default_kernel(p);

@@ -82,8 +82,8 @@ void make_xenfs_optional(struct planner *p);
 /* A path in /boot as GRUB sees it in the file system that holds it (bootloader.c). */
 const char *planner_grub_path(const struct facts *f, const char *path);
 
-/* What to do about packages that would bring a kernel back that boots paravirtual only, NULL: none is known; /etc/sysconfig/kernel (upgrade.c). */
-const char *advise_on_packages(struct planner *p, const struct facts_kernel *k);
+/* What to do about a kernel that boots paravirtual only; *ret_back: upgrades of its packages would bring it back. /etc/sysconfig/kernel (upgrade.c). */
+const char *advise_on_packages(struct planner *p, const struct facts_kernel *k, bool *ret_back);
 void rewrite_default_kernel(struct planner *p);
 
 /* The rules' functions, by concern. */

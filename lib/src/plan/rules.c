@@ -53,7 +53,7 @@ static const struct rule table[] = {
 	{"initramfs-size", SEVERITY_DEGRADED, "the initramfs' size, packed and unpacked, against an instance with 512 MiB", "tells it",
 	 "both lie in memory while the kernel starts", "initramfs-tools(7)", rule_initramfs_size},
 	{"kernel-pv-only", SEVERITY_BOOT, "kernels of the guest that boot paravirtual only, and the packages that bring them",
-	 "leaves them out of the boot menu, names the packages to exclude; DEFAULTKERNEL= in /etc/sysconfig/kernel becomes kernel",
+	 "leaves them out of the boot menu, names the packages to exclude, where nothing holds or excludes them; DEFAULTKERNEL= in /etc/sysconfig/kernel becomes kernel",
 	 "classic Xen kernels have no code for hardware virtualisation, and an upgrade would bring them back",
 	 "Linux: boot.rst; XenLinux' arch/x86/Kconfig; grubby's new-kernel-pkg(8): /etc/sysconfig/kernel", rule_kernel_pv_only},
 	{"boot-links", SEVERITY_INFO, "/vmlinuz, /initrd.img and such links in /boot that lead nowhere or to a kernel that boots paravirtual only",
