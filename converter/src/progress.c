@@ -41,13 +41,20 @@ void cli_progress_end(void)
 	line_open = false;
 }
 
-/* For a person: one line that is drawn over. */
+/* For a person: one line that is drawn over, where it says something new. */
 static int draw(void *arg, unsigned step, unsigned steps, const char *what, uint64_t done, uint64_t total)
 {
+	static char drawn[128];
+	char line[sizeof drawn], percent[8] = "";
+
 	(void)arg;
-	fprintf(stderr, "\r\033[K[%u/%u] %s", step, steps, what);
 	if (total)
-		fprintf(stderr, " %3u%%", (unsigned)(done * 100 / total));
+		snprintf(percent, sizeof percent, " %3u%%", (unsigned)(done * 100 / total));
+	snprintf(line, sizeof line, "[%u/%u] %s%s", step, steps, what, percent);
+	if (line_open && !strcmp(line, drawn))
+		return caught;
+	fprintf(stderr, "\r\033[K%s", line);
+	memcpy(drawn, line, sizeof drawn);
 	line_open = true;
 	return caught;
 }
