@@ -3,8 +3,8 @@
  *
  * Compares two ext file systems, path by path and with every attribute: inode number (so also hard links), type, mode, owner,
  * times, flags, extended attributes, link targets and content. BEFORE and AFTER are named as e2fsprogs do (FILE?offset=BYTES).
- * NAMED lists the paths that may differ, one a line; one that ends in a slash stands for all below it. What follows from that
- * may differ, too: a directory's own time and size where an entry in it came or went, and new directories on the way.
+ * NAMED lists the paths that may differ, one a line. Such a file may have been edited: its mode, owner and attributes are as
+ * before. One that ends in a slash stands for itself and all below it, which may have been replaced as a whole. What follows may differ, too: a directory's own time and size where an entry in it came or went, and new directories on the way.
  *
  * Prints each difference, "named" or "UNNAMED" first. Exit status: 0 all named, 1 not, 2 something could not be read.
  * It shares nothing with the code that it checks but libext2fs.
@@ -124,14 +124,6 @@ static bool below(const char *path, const char *tree)
 	const size_t len = strlen(tree);
 
 	return tree[len - 1] == '/' && (!strncmp(path, tree, len) || (strlen(path) == len - 1 && !strncmp(path, tree, len - 1)));
-}
-
-static bool is_named(const char *path)
-{
-	for (size_t i = 0; i < named_len; i++)
-		if (!strcmp(path, named[i]) || below(path, named[i]))
-			return true;
-	return false;
 }
 
 /* A directory that had to be made for a named path */
@@ -301,8 +293,10 @@ static bool same_attributes(ext2_ino_t a, ext2_ino_t b)
 	return same;
 }
 
-/* What an edit of a file, and what a change of a directory's entries, may change of the inode itself */
+/* What an edit of a file, another file in its place, and what a change of a directory's entries may change of the inode itself */
 static const char *const of_edit[] = {"inode", "size", "atime", "mtime", "ctime", "crtime", "generation", "version", "content", NULL};
+static const char *const of_replacement[] = {"inode", "mode", "owner", "links", "size", "atime", "mtime", "ctime", "crtime", "flags",
+					     "generation", "version", "content", "attributes", NULL};
 static const char *const of_entries[] = {"size", "mtime", "ctime", "links", "flags", "version", NULL};
 
 static bool among(const char *const *list, const char *name)
@@ -326,9 +320,23 @@ static void differs(struct fields *f, bool different, const char *name)
 	snprintf(f->text + strlen(f->text), FIELDS - strlen(f->text), "%s%s", *f->text ? ", " : "", name);
 }
 
+/* What of a path may differ; NULL: nothing */
+static const char *const *may_differ(const char *path)
+{
+	const char *const *may = NULL;
+
+	for (size_t i = 0; i < named_len; i++) {
+		if (below(path, named[i]))
+			return of_replacement;
+		if (!strcmp(path, named[i]))
+			may = of_edit;
+	}
+	return may;
+}
+
 static void compare_inode(const char *path, ext2_ino_t a, ext2_ino_t b, bool entries_differ)
 {
-	struct fields f = {.may = entries_differ ? of_entries : is_named(path) ? of_edit : NULL, .all_may = true};
+	struct fields f = {.may = entries_differ ? of_entries : may_differ(path), .all_may = true};
 	struct ext2_inode_large x, y;
 	bool link, inside;
 
@@ -376,7 +384,7 @@ static void tell_all(ext2_filsys fs, const char *what, const char *path, ext2_in
 {
 	const bool directory = is_directory(fs, ino);
 
-	tell(is_named(path) || (directory && fs == after && leads_to_named(path)), what, path, "");
+	tell(may_differ(path) || (directory && fs == after && leads_to_named(path)), what, path, "");
 	if (directory) {
 		struct list list = read_directory(fs, ino, path);
 

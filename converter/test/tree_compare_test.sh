@@ -36,6 +36,8 @@ sif /dir/other mtime_extra 4||UNNAMED changed /dir/other: mtime
 sif /dir/other flags 0x80010||UNNAMED changed /dir/other: flags
 sif /dir/other generation 9||UNNAMED changed /dir/other: generation
 sif /dir/other mode 0100600|/dir/other|UNNAMED changed /dir/other: mode
+sif /dir/other mode 0100600|/dir/other/|named changed /dir/other: mode
+ea_rm /dir/file user.name|/dir/|named changed /dir/file: attributes;named changed /dir/hard: attributes
 sif /dir/other mtime @1|/dir/other|named changed /dir/other: mtime
 sif /dir/sub mtime @1|/dir/sub/new|UNNAMED changed /dir/sub: mtime
 ea_set /dir/file user.name two||UNNAMED changed /dir/file: attributes;UNNAMED changed /dir/hard: attributes
