@@ -176,6 +176,8 @@ static bool next_pair(struct flow *f, struct scan_line *ret)
 	char quote = '\0';
 	size_t depth = 0, from;
 
+	if (f->at >= f->end)
+		return false; /* behind the last one */
 	f->at += scan_blanks(f->text + f->at, f->end - f->at);
 	for (from = f->at; f->at < f->end; f->at++) {
 		char c = f->text[f->at];
