@@ -136,6 +136,9 @@ convert_fails "no donor" 2 'donor' "$guest" -o "$out/result.raw"
 convert_fails "unknown option" 2 'frobnicate' "$guest" --donor "$donor" --frobnicate
 convert_fails "unknown target" 2 'target' "$guest" --donor "$donor" -o "$out/result.raw" --target mainframe
 convert_fails "unknown layout" 2 'layout' "$guest" --donor "$donor" -o "$out/result.raw" --layout sideways
+for option in --skip --allow; do
+	convert_fails "$option of a rule that is not there" 2 'grub-defaults: no such rule' "$guest" --donor "$donor" -o "$out/result.raw" "$option" grub-defaults
+done
 convert_fails "in place and an output" 2 'in-place|output' "$guest" --donor "$donor" -o "$out/result.raw" --in-place
 
 # --- a conversion in place that ended while it made its undo journal

@@ -10,7 +10,7 @@ static bool is_settings(const char *path)
 	return !strncmp(path, "/etc/cloud/cloud.cfg", 20);
 }
 
-/* "key: value" at any depth of a YAML file: the last one read counts, "" if there is none. */
+/* "key: value" at any depth of a YAML file, in quotes or not (cloud-init takes both): the last one read counts, "" if there is none. */
 static const char *value_of(struct planner *p, const char *key)
 {
 	const char *value = "";
@@ -30,7 +30,9 @@ static const char *value_of(struct planner *p, const char *key)
 			indent += n + 1;
 			while (indent < l.len && isspace((unsigned char)l.text[indent]))
 				indent++;
-			for (end = indent; end < l.len && !isspace((unsigned char)l.text[end]);)
+			if (indent < l.len && (l.text[indent] == '"' || l.text[indent] == '\''))
+				indent++;
+			for (end = indent; end < l.len && !isspace((unsigned char)l.text[end]) && !strchr("\"'", l.text[end]);)
 				end++;
 			value = arena_printf(p->arena, "%.*s", (int)(end - indent), l.text + indent);
 			if (!value)

@@ -1,0 +1,2 @@
+class DataSourceEc2:
+    pass
