@@ -611,9 +611,11 @@ static void test_usage(void **state)
 	fixture_init(&x);
 	x.options.layout = P2H_LAYOUT_KEEP;
 	assert_int_equal(plan_make(&x.facts, &x.options, &x.plan, NULL), P2H_USAGE);
-	x.options.layout = P2H_LAYOUT_AUTO;
+	assert_int_equal(plan_check_rules(&x.options, NULL), 0);
 	x.options.skip = unknown;
-	assert_int_equal(plan_make(&x.facts, &x.options, &x.plan, NULL), P2H_USAGE);
+	assert_int_equal(plan_check_rules(&x.options, NULL), P2H_USAGE);
+	x.options = (struct p2h_options){.allow = unknown};
+	assert_int_equal(plan_check_rules(&x.options, NULL), P2H_USAGE);
 }
 
 static void test_skip(void **state)

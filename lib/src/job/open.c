@@ -99,8 +99,10 @@ static int open_source(struct p2h_job *job, struct p2h_error *err)
 
 int job_open_all(struct p2h_job *job, struct p2h_error *err)
 {
-	int rc = check_output(job, err);
+	int rc = plan_check_rules(&job->options, err);
 
+	if (!rc)
+		rc = check_output(job, err);
 	if (!rc)
 		rc = check_target(job, err);
 	if (!rc)

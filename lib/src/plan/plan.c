@@ -28,7 +28,7 @@ static bool listed(const char *const *list, const char *id)
 	return false;
 }
 
-static int check_options(const struct facts *f, const struct p2h_options *o, struct p2h_error *err)
+int plan_check_rules(const struct p2h_options *o, struct p2h_error *err)
 {
 	for (const char *const *id = o->skip; id && *id; id++)
 		if (!rule_find(*id))
@@ -36,6 +36,11 @@ static int check_options(const struct facts *f, const struct p2h_options *o, str
 	for (const char *const *id = o->allow; id && *id; id++)
 		if (!rule_find(*id))
 			return error_set(err, P2H_USAGE, "--allow %s: no such rule: `pv2hvm rules` lists them", *id);
+	return 0;
+}
+
+static int check_layout(const struct facts *f, const struct p2h_options *o, struct p2h_error *err)
+{
 	if (f->volumes.table == TABLE_NONE && o->layout == P2H_LAYOUT_KEEP)
 		return error_set(err, P2H_USAGE, "--layout keep: the image has no partition table to keep: use partition or flat");
 	if (f->volumes.table != TABLE_NONE && (o->layout == P2H_LAYOUT_PARTITION || o->layout == P2H_LAYOUT_FLAT))
@@ -88,7 +93,7 @@ int plan_make(const struct facts *facts, const struct p2h_options *options, stru
 {
 	CLEANUP(plan_done) struct plan plan = {.layout_reason = "", .kernel = "", .cmdline = "", .cmdline_before = "", .blocked_by = ""};
 	CLEANUP(planner_done) struct planner p = {.facts = facts, .options = options, .plan = &plan, .arena = &plan.arena};
-	int rc = check_options(facts, options, err);
+	int rc = check_layout(facts, options, err);
 
 	if (rc)
 		return rc;

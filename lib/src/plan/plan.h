@@ -109,6 +109,8 @@ struct rule {
 };
 extern const struct rule *const rule_table; /* in the order they run; ends with id NULL */
 const struct rule *rule_find(const char *id);
+/* P2H_USAGE where --skip or --allow names a rule that there is not. */
+int plan_check_rules(const struct p2h_options *options, struct p2h_error *err);
 const char *severity_name(enum severity s);
 
 #endif
