@@ -109,6 +109,19 @@ static bool active_on(const struct inittab *t, const char *tty)
 	return false;
 }
 
+/* Does anything look like a login? sulogin is for the single user only. */
+static bool has_login(const struct inittab *t)
+{
+	for (size_t i = 0; i < t->len; i++) {
+		const char *process = t->item[i].process;
+
+		if (strcmp(t->item[i].action, "off") &&
+		    (strstr(process, "getty") || pv_console(process, strlen(process)) || (strstr(process, "login") && !strstr(process, "sulogin"))))
+			return true;
+	}
+	return false;
+}
+
 static bool id_taken(const struct inittab *t, const char *id)
 {
 	for (size_t i = 0; i < t->len; i++)
@@ -185,6 +198,12 @@ void rule_getty_inittab(struct planner *p)
 	serial = active_on(&table, "ttyS0") || active_on(&table, "console");
 	video = active_on(&table, "tty1");
 	model = model_line(&table, &tty);
+	if (!serial && !model && !has_login(&table)) {
+		p->severity = SEVERITY_INFO;
+		planner_tell(p, INITTAB, "no terminal had a login, and none gets one: the guest is reached by network only, as before",
+			     "add a line for a getty on ttyS0 if there is to be one");
+		return;
+	}
 	if (!serial && !model) {
 		planner_tell(p, INITTAB, "no login program that could serve as a model", "nobody can log in on the serial console");
 		return;
