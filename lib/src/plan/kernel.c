@@ -49,23 +49,3 @@ void rule_no_own_kernel(struct planner *p)
 		planner_tell(p, "/boot", "the guest has no kernel of its own: it was started with one from outside",
 			     "it gets the donor's; its package manager does not know of it, so that later kernels have to be installed by hand");
 }
-
-/* Such a kernel does no harm as long as nothing brings it back. */
-void rule_kernel_pv_only(struct planner *p)
-{
-	const struct facts_kernels *k = &p->facts->kernels;
-
-	for (size_t i = 0; i < k->len; i++) {
-		const struct facts_kernel *one = &k->item[i];
-		bool back = false;
-		const char *advice;
-
-		if (!strcmp(one->release, p->plan->kernel) || (one->hvm && *one->initrd))
-			continue;
-		advice = one->hvm ? "it stays where it is, but not in the boot menu" : advise_on_packages(p, one, &back);
-		p->severity = back ? SEVERITY_BOOT : SEVERITY_INFO;
-		planner_tell(p, one->image, one->hvm ? "it has no initramfs, so that it could not find the root by UUID" : one->why_not, advice);
-	}
-	p->severity = SEVERITY_BOOT;
-	rewrite_default_kernel(p);
-}

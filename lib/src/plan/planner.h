@@ -82,10 +82,6 @@ void make_xenfs_optional(struct planner *p);
 /* A path in /boot as GRUB sees it in the file system that holds it (bootloader.c). */
 const char *planner_grub_path(const struct facts *f, const char *path);
 
-/* What to do about a kernel that boots paravirtual only; *ret_back: upgrades of its packages would bring it back. /etc/sysconfig/kernel (upgrade.c). */
-const char *advise_on_packages(struct planner *p, const struct facts_kernel *k, bool *ret_back);
-void rewrite_default_kernel(struct planner *p);
-
 /* The rules' functions, by concern. */
 void rule_source_state(struct planner *p);     /* state.c */
 void rule_grub_features(struct planner *p);
@@ -96,7 +92,7 @@ void rule_kernel_target(struct planner *p);     /* kerneltarget.c */
 void rule_firmware(struct planner *p);         /* firmware.c */
 void rule_arch(struct planner *p);
 void rule_no_own_kernel(struct planner *p);
-void rule_kernel_pv_only(struct planner *p);
+void rule_kernel_pv_only(struct planner *p);   /* pvonly.c */
 void rule_abi_tag(struct planner *p);          /* abi.c */
 void rule_ia32(struct planner *p);
 void rule_vsyscall(struct planner *p);
