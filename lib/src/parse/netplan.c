@@ -22,6 +22,7 @@ struct device {
 	char name[16];     /* that the card gets */
 	size_t keys, match_keys;
 	size_t bound;      /* how many of match's keys hold on the old machine only */
+	size_t matches;    /* more than one: netplan refuses the file */
 };
 
 struct walk {
@@ -160,6 +161,24 @@ struct flow {
 	size_t at, end;
 };
 
+static bool is_closed(const struct flow *f)
+{
+	char quote = '\0';
+	size_t depth = 0;
+
+	for (size_t i = f->at; i < f->end; i++) {
+		char c = f->text[i];
+
+		if (quote ? c == quote : c == '"' || c == '\'')
+			quote = quote ? '\0' : c;
+		else if (!quote && c == '[')
+			depth++;
+		else if (!quote && c == ']' && !depth--)
+			return false;
+	}
+	return !quote && !depth;
+}
+
 static bool read_flow(const struct scan_line *l, const struct key *k, struct flow *ret)
 {
 	size_t end = k->value < l->len ? k->value + value_length(l->at + k->value, l->len - k->value) : 0;
@@ -167,7 +186,7 @@ static bool read_flow(const struct scan_line *l, const struct key *k, struct flo
 	if (!is(k, "match") || end < k->value + 2 || l->at[k->value] != '{' || l->at[end - 1] != '}')
 		return false;
 	*ret = (struct flow){l->at, k->value + 1, end - 1};
-	return !memchr(l->at + ret->at, '{', ret->end - ret->at) && !memchr(l->at + ret->at, '}', ret->end - ret->at);
+	return !memchr(l->at + ret->at, '{', ret->end - ret->at) && !memchr(l->at + ret->at, '}', ret->end - ret->at) && is_closed(ret);
 }
 
 /* A comma within quotes or brackets belongs to its value. */
@@ -214,6 +233,7 @@ static void survey(const char *text, size_t len, struct walk *w)
 		if (!d)
 			continue;
 		d->keys += w->depth == 4;
+		d->matches += w->depth == 4 && is(&k, "match");
 		if (w->depth == 5 && is(&w->stack[3], "match")) {
 			d->match_keys++;
 			d->bound += is_bound(w, &k, l.at + k.value, l.len - k.value);
@@ -325,7 +345,7 @@ static void rewrite(const char *text, size_t len, const struct walk *found, stru
 		struct device *d = key ? enter(&w, &k) : NULL;
 		const struct device *all = d ? &found->device[d - w.device] : NULL;
 
-		if (all && (all->match_keys > all->bound || *all->name || !several) && put_match(&w, d, all, &l, &k, out))
+		if (all && all->matches == 1 && (all->match_keys > all->bound || *all->name || !several) && put_match(&w, d, all, &l, &k, out))
 			continue;
 		if (all && w.depth == 4 && is(&k, "macaddress") && all->keys > 1 && is_bound(&w, &k, l.at + k.value, l.len - k.value))
 			buf_puts(out, "#pv2hvm: ");
