@@ -56,6 +56,21 @@ with_and_without() {
 	rm -f "$work/$rule-with.qcow2" "$work/$rule-without.qcow2"
 }
 
+# nothing_without RULE IMAGE COMMAND...: with --skip RULE verification keeps the command from writing IMAGE
+nothing_without() {
+	local rule=$1 image=$2 status=0
+	shift 2
+	"$@" --skip "$rule" >/dev/null 2>&1 || status=$?
+	equal "$rule: without the rule nothing is written" "4 no" "$status $([ -e "$image" ] && echo yes || echo no)"
+}
+
+# edit_menu FILE-SYSTEM SCRIPT: grub.cfg, by sed
+edit_menu() {
+	take "$1" /boot/grub/grub.cfg "$work/grub.cfg"
+	sed -i "$2" "$work/grub.cfg"
+	put "$1" "$work/grub.cfg" /boot/grub/grub.cfg 644
+}
+
 # A static program, as old as the guest, that reads the clock on the vsyscall page; Debian's kernels are built without it.
 # ticking_guest FILE: it runs that program
 ticking_guest() {
@@ -112,18 +127,15 @@ boot_vsyscall_refused() {
 # A kernel that runs 32-bit programs only when told to. Debian 13's knows the parameter and has the other default: the donor's configuration says
 # that it is off here, and the boot that fails has the parameter that makes it so. Without the rule verification refuses to write anything.
 boot_ia32() {
-	local donor=$work/donor-ia32 image=$work/ia32.raw status=0
+	local donor=$work/donor-ia32 image=$work/ia32.raw
 	local command=("$PV2HVM" convert "$(sample bullseye-sysvinit-i386)" --donor "$donor" -o "$image" --target kvm --layout flat)
 	unpack_donor "$(sample donor-trixie)" "$donor"
 	sed -i 's/^# CONFIG_IA32_EMULATION_DEFAULT_DISABLED is not set/CONFIG_IA32_EMULATION_DEFAULT_DISABLED=y/' "$donor"/boot/config-*
 	check "ia32: the donor's configuration says that it is off" grep -q 'IA32_EMULATION_DEFAULT_DISABLED=y' "$donor"/boot/config-*
-	"${command[@]}" --skip ia32 >/dev/null 2>&1 || status=$?
-	equal "ia32: without the rule nothing is written" "4 no" "$status $([ -e "$image" ] && echo yes || echo no)"
+	nothing_without ia32 "$image" "${command[@]}"
 	check "ia32: converts with the rule" "${command[@]}"
 	check "ia32: works with the rule" boot "$image" --bus virtio --timeout 600 --expect '^P2H net=10\.0\.2\.15$'
-	take "$image" /boot/grub/grub.cfg "$work/grub.cfg"
-	sed -i 's/ia32_emulation=on/ia32_emulation=0/' "$work/grub.cfg"
-	put "$image" "$work/grub.cfg" /boot/grub/grub.cfg 644
+	edit_menu "$image" 's/ia32_emulation=on/ia32_emulation=0/'
 	check "ia32: no program starts where it is off" boot "$image" --bus virtio --timeout 600 --marker 'Attempted to kill init'
 	rm -rf "$donor" "$image"
 }
@@ -179,14 +191,13 @@ with_foreign_swap() { printf 'RESUME=UUID=11111111-2222-4333-8444-555555555555\n
 # Without the rule verification refuses to write anything, so the boot that fails is one with the donor's initramfs put back.
 boot_initramfs_drivers() {
 	need cpio depmod
-	local donor=$work/donor-dep image=$work/initramfs.raw status=0 initrd
+	local donor=$work/donor-dep image=$work/initramfs.raw initrd command
 	unpack_donor "$(sample donor-bookworm)" "$donor"
 	change_initramfs "$donor" without_drivers
 	initrd=$(basename "$donor"/boot/initrd.img-*)
-	"$PV2HVM" convert "$(sample tiny-busybox)" --donor "$donor" -o "$image" --target "${virtio[0]}" --skip initramfs-drivers >/dev/null 2>&1 || status=$?
-	equal "initramfs-drivers: without the rule nothing is written" "4 no" "$status $([ -e "$image" ] && echo yes || echo no)"
-	check "initramfs-drivers: converts with the rule" "$PV2HVM" convert "$(sample tiny-busybox)" --donor "$donor" -o "$image" \
-		--target "${virtio[0]}" --layout flat
+	command=("$PV2HVM" convert "$(sample tiny-busybox)" --donor "$donor" -o "$image" --target "${virtio[0]}" --layout flat)
+	nothing_without initramfs-drivers "$image" "${command[@]}"
+	check "initramfs-drivers: converts with the rule" "${command[@]}"
 	check "initramfs-drivers: finds its root with the rule" boot "$image" "${virtio[@]:1}" --timeout 600 \
 		--expect "^P2H root=$disk "
 	put "$image" "$donor/boot/$initrd" "/boot/$initrd" 644
@@ -198,18 +209,15 @@ boot_initramfs_drivers() {
 # The kernel looks for the root by itself, on whichever bus. Without the rule verification refuses to write anything, so the boot that fails is
 # one with the command line that it would have.
 boot_root_wait() {
-	local donor command image=$work/rootwait.raw status=0
+	local donor command image=$work/rootwait.raw
 	donor=$(sample donor-small-kernel)
 	command=("$PV2HVM" convert "$(sample tiny-busybox)" --donor "$donor" --kernel "$(release_in "$donor" -small)" -o "$image"
 		--target "xen-hvm,nitro,kvm" --layout partition)
-	"${command[@]}" --skip root-wait >/dev/null 2>&1 || status=$?
-	equal "root-wait: without the rule nothing is written" "4 no" "$status $([ -e "$image" ] && echo yes || echo no)"
+	nothing_without root-wait "$image" "${command[@]}"
 	check "root-wait: converts with the rule" "${command[@]}"
 	check "root-wait: finds its root on virtio" boot "$image" --bus virtio --expect '^P2H root=/dev/.* cmdline-root=PARTUUID='
 	check "root-wait: finds its root on NVMe" boot "$image" --bus nvme --expect '^P2H root=/dev/.* cmdline-root=PARTUUID='
-	take "$image?offset=1048576" /boot/grub/grub.cfg "$work/grub.cfg"
-	sed -i "s/root=PARTUUID=[^ ]*/root=UUID=$(blkid -p -O 1048576 -o value -s UUID "$image")/; s/ rootwait//" "$work/grub.cfg"
-	put "$image?offset=1048576" "$work/grub.cfg" /boot/grub/grub.cfg 644
+	edit_menu "$image?offset=1048576" "s/root=PARTUUID=[^ ]*/root=UUID=$(blkid -p -O 1048576 -o value -s UUID "$image")/; s/ rootwait//"
 	check "root-wait: does not find it by UUID" boot "$image" --bus virtio --marker 'Unable to mount root fs'
 	rm -f "$image"
 }
@@ -260,13 +268,12 @@ boot_initramfs_resume() {
 # same with the guest's lines for disks that are not there put back, which has to say SAYS (a marker). Without the rule verification refuses
 # to write anything. The root's line stays as it was converted, so that the missing disks alone are what fails.
 without_its_fstab() {
-	local guest=$work/guest.raw image=$work/fstab.raw status=0
+	local guest=$work/guest.raw image=$work/fstab.raw command
 	copy "$1" "$guest"
 	put "$guest" "$2" /etc/fstab 644
-	"$PV2HVM" convert "$guest" --donor "$(sample donor-bookworm)" -o "$image" --target kvm --skip fstab-missing >/dev/null 2>&1 || status=$?
-	equal "fstab-missing: $1: without the rule nothing is written" "4 no" "$status $([ -e "$image" ] && echo yes || echo no)"
-	check "fstab-missing: $1: converts with the rule" "$PV2HVM" convert "$guest" --donor "$(sample donor-bookworm)" -o "$image" \
-		--target kvm --layout flat
+	command=("$PV2HVM" convert "$guest" --donor "$(sample donor-bookworm)" -o "$image" --target kvm --layout flat)
+	nothing_without fstab-missing "$image" "${command[@]}"
+	check "fstab-missing: $1: converts with the rule" "${command[@]}"
 	check "fstab-missing: $1: works with the rule" boot "$image" --bus virtio --timeout 600 --expect "$4"
 	take "$image" /etc/fstab "$work/converted"
 	{ grep -vE '^/dev/(xvd|sd)a[23]' "$work/converted"; grep -E '^/dev/(xvd|sd)a[23]' "$2"; } >"$work/put-back"
@@ -350,19 +357,16 @@ boot_ifnames() {
 # The initramfs has the network's driver too, and does not read the guest's modprobe.d: a parameter stops both. Without the rule
 # verification refuses to write anything, so the boot that fails is one with the parameter put back.
 boot_modules_blocked() {
-	local guest=$work/blocked.raw image=$work/open.raw status=0 command
+	local guest=$work/blocked.raw image=$work/open.raw command
 	copy bullseye-systemd "$guest"
 	take "$guest" /boot/grub/menu.lst "$work/menu"
 	sed -i 's/^kernel.*/& modprobe.blacklist=virtio_net/' "$work/menu"
 	put "$guest" "$work/menu" /boot/grub/menu.lst 644
 	command=("$PV2HVM" convert "$guest" --donor "$(sample donor-bookworm)" -o "$image" --target kvm --layout flat)
-	"${command[@]}" --skip modules-blocked >/dev/null 2>&1 || status=$?
-	equal "modules-blocked: without the rule nothing is written" "4 no" "$status $([ -e "$image" ] && echo yes || echo no)"
+	nothing_without modules-blocked "$image" "${command[@]}"
 	check "modules-blocked: converts with the rule" "${command[@]}"
 	check "modules-blocked: works with the rule" boot "$image" --bus virtio --timeout 600 --expect '^P2H net=10\.0\.2\.15$'
-	take "$image" /boot/grub/grub.cfg "$work/grub.cfg"
-	sed -i 's/^\tlinux .*/& modprobe.blacklist=virtio_net/' "$work/grub.cfg"
-	put "$image" "$work/grub.cfg" /boot/grub/grub.cfg 644
+	edit_menu "$image" 's/^\tlinux .*/& modprobe.blacklist=virtio_net/'
 	check "modules-blocked: no network with the parameter" boot "$image" --bus virtio --timeout 600 --expect '^P2H net=none$'
 	rm -f "$guest" "$image"
 }
@@ -372,9 +376,7 @@ boot_modules_blocked() {
 menu_of_guest() {
 	local rule=$1 path=$2 entry=$3 image=$work/menu.raw
 	check "$rule: $path: converts" "$PV2HVM" convert "$work/menu-guest.raw" --donor "$(sample donor-bookworm)" -o "$image" --target kvm --layout flat
-	take "$image" /boot/grub/grub.cfg "$work/grub.cfg"
-	sed -i "s/^set default=.*/set default='$entry>0'/" "$work/grub.cfg"
-	put "$image" "$work/grub.cfg" /boot/grub/grub.cfg 644
+	edit_menu "$image" "s/^set default=.*/set default='$entry>0'/"
 	check "$rule: $path: its first entry starts the guest" boot "$image" --bus virtio --timeout 600 --expect '^P2H root=/dev/vda cmdline-root=UUID='
 	put "$image" "$work/menu" "$path" 644
 	check "$rule: $path: with the guest's own lines there is no root" boot "$image" --bus virtio --timeout 600 \
