@@ -113,6 +113,16 @@ static bool is_system(const char *where)
 	return !strcmp(where, "/") || !strcmp(where, "/boot") || !strcmp(where, "/boot/efi") || !strcmp(where, "/usr");
 }
 
+/* What b names, and all below that, hold `where`. */
+static int refuse_base(struct base *b, const struct stat *target, const char *path, const char *where, struct p2h_error *err)
+{
+	base_expand(b, true);
+	if (!base_holds(b, target))
+		return 0;
+	return error_set(err, P2H_REFUSED, "%s: belongs to the disk that this system runs from (it holds %s): never a target, not with --force either",
+			 path, where);
+}
+
 int host_check_target_in(const char *path, const char *mountinfo, struct p2h_error *err)
 {
 	CLEANUP_FREE struct base *b = malloc(sizeof(*b));
@@ -136,16 +146,26 @@ int host_check_target_in(const char *path, const char *mountinfo, struct p2h_err
 		base_add_device(b, m.dev);
 		if (m.source && *m.source == '/' && !stat(m.source, &source) && S_ISBLK(source.st_mode))
 			base_add_device(b, source.st_rdev);
-		base_expand(b, true);
-		if (base_holds(b, &target))
-			code = error_set(err, P2H_REFUSED, "%s: belongs to the disk that this system runs from (it holds %s): never a target, "
-					 "not with --force either", path, m.where);
+		code = refuse_base(b, &target, path, m.where, err);
 	}
 	return code;
 }
 
 int host_check_target(const char *path, struct p2h_error *err)
 {
+	CLEANUP_FREE struct base *b = calloc(1, sizeof(*b));
+	struct stat target, root;
+
+	if (!b)
+		return error_nomem(err);
+	/* Below a chroot, the list of mounts does not show what / lies on. */
+	if (!stat(path, &target) && !stat("/", &root)) {
+		base_add_device(b, root.st_dev);
+		int code = refuse_base(b, &target, path, "/", err);
+
+		if (code)
+			return code;
+	}
 	return host_check_target_in(path, "/proc/self/mountinfo", err);
 }
 
