@@ -10,6 +10,7 @@
 #include "base/le.h"
 #include "fs/fs.h"
 #include "support/fsimage.h"
+#include "support/scratch.h"
 
 static struct p2h_error err;
 
@@ -408,6 +409,32 @@ static void test_refused_disks(void **state)
 	assert_int_equal(fs_ext_open(read_only, FS_WRITE, 0, &fs, &err), P2H_USAGE);
 }
 
+/* Where the kernel finds names by other rules, none is looked up. */
+static void test_closed_directories(void **state)
+{
+	static const struct {
+		const char *feature, *flags, *words;
+	} closed[] = {{"encrypt", "0x80800", "encrypted"}, {"casefold", "0x40080000", "casefold"}};
+	static const char *const args[] = {"-t", "ext4", NULL};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(closed) / sizeof(closed[0]); i++) {
+		const char *path = fsimage_copy(fsimage_make("closed", args, 32, fsimage_tree()), "flagged");
+		CLEANUP_DISK struct disk *d = NULL;
+		CLEANUP_FS struct fs *fs = NULL;
+		struct fs_stat st;
+
+		assert_int_equal(scratch_shell("debugfs -w -R 'feature %s' %s >/dev/null 2>&1", closed[i].feature, path), 0);
+		assert_int_equal(scratch_shell("debugfs -w -R 'set_inode_field /deep flags %s' %s >/dev/null 2>&1", closed[i].flags, path), 0);
+		OK(disk_open(path, "raw", 0, &d, &err));
+		OK(fs_ext_open(d, 0, 0, &fs, &err));
+		OK(fs_lstat(fs, "/deep", &st, &err));
+		assert_int_equal(fs_lstat(fs, "/deep/hard", &st, &err), P2H_UNSUPPORTED);
+		assert_non_null(strstr(err.msg, closed[i].words));
+		OK(fs_lstat(fs, "/tiny", &st, &err));
+	}
+}
+
 static void test_mmp(void **state)
 {
 	static const char *const args[] = {"-t", "ext4", "-b", "1024", "-O", "mmp,^metadata_csum,^64bit", NULL};
@@ -438,7 +465,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ext),	cmocka_unit_test(test_dir),
 		cmocka_unit_test(test_mount),	cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_refused_disks), cmocka_unit_test(test_mmp),
+		cmocka_unit_test(test_refused_disks), cmocka_unit_test(test_closed_directories),
+		cmocka_unit_test(test_mmp),
 	};
 
 	if (!fsimage_possible()) {
