@@ -435,6 +435,23 @@ static void test_closed_directories(void **state)
 	}
 }
 
+/* Such a mark keeps a directory from being changed, whatever the superblock says. */
+static void test_marked_directory(void **state)
+{
+	static const char *const args[] = {"-t", "ext4", NULL};
+	const char *path = fsimage_copy(fsimage_make("closed", args, 32, fsimage_tree()), "marked");
+	const struct fs_meta meta = {.mode = 0755};
+	CLEANUP_DISK struct disk *d = NULL;
+	CLEANUP_FS struct fs *fs = NULL;
+
+	(void)state;
+	assert_int_equal(scratch_shell("debugfs -w -R 'set_inode_field /deep flags 0x80800' %s >/dev/null 2>&1", path), 0);
+	OK(disk_open(path, "raw", DISK_WRITE, &d, &err));
+	OK(fs_ext_open(d, FS_WRITE, 0, &fs, &err));
+	assert_int_equal(fs_mkdir(fs, "/deep/new", &meta, &err), P2H_UNSUPPORTED);
+	assert_non_null(strstr(err.msg, "encrypted"));
+}
+
 static void test_mmp(void **state)
 {
 	static const char *const args[] = {"-t", "ext4", "-b", "1024", "-O", "mmp,^metadata_csum,^64bit", NULL};
@@ -465,7 +482,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ext),	cmocka_unit_test(test_dir),
 		cmocka_unit_test(test_mount),	cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_refused_disks), cmocka_unit_test(test_closed_directories),
+		cmocka_unit_test(test_refused_disks), cmocka_unit_test(test_closed_directories), cmocka_unit_test(test_marked_directory),
 		cmocka_unit_test(test_mmp),
 	};
 

@@ -13,13 +13,9 @@ void ext_forget(struct ext *e)
 /* The kernel finds names there by rules that libext2fs does not follow. */
 static int check_dir_flags(struct ext *e, ext2_ino_t dir, const char *path, struct p2h_error *err)
 {
-	struct ext2_super_block *sb = e->e2->super;
 	struct ext2_inode_large inode;
-	int rc;
+	int rc = ext_inode_read(e, dir, &inode, path, err);
 
-	if (!ext2fs_has_feature_encrypt(sb) && !ext2fs_has_feature_casefold(sb))
-		return 0;
-	rc = ext_inode_read(e, dir, &inode, path, err);
 	if (rc)
 		return rc;
 	if (inode.i_flags & EXT4_ENCRYPT_FL)
@@ -32,10 +28,13 @@ static int check_dir_flags(struct ext *e, ext2_ino_t dir, const char *path, stru
 static int look_in(struct ext *e, ext2_ino_t dir, const char *name, size_t len, const char *path, ext2_ino_t *ret,
 		   struct p2h_error *err)
 {
-	errcode_t rc = check_dir_flags(e, dir, path, err);
+	struct ext2_super_block *sb = e->e2->super;
+	bool may_have_flags = ext2fs_has_feature_encrypt(sb) || ext2fs_has_feature_casefold(sb); /* else there is nothing to read for */
+	int code = may_have_flags ? check_dir_flags(e, dir, path, err) : 0;
+	errcode_t rc;
 
-	if (rc)
-		return (int)rc;
+	if (code)
+		return code;
 	rc = ext2fs_lookup(e->e2, dir, name, (int)len, NULL, ret);
 	if (rc == EXT2_ET_FILE_NOT_FOUND)
 		return error_set(err, P2H_NOTFOUND, "%s: no such file or directory", path);
