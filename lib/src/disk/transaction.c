@@ -1,6 +1,7 @@
 #include "disk/transaction.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,8 +19,22 @@ struct transaction {
 	struct disk *under;
 	struct blockmap map;
 	struct payload payload;
+	pthread_mutex_t lock; /* a disk server's thread may come beside the job's: guards what is above and below */
 	bool broken; /* a write got lost: what is here must never be committed */
 };
+
+static pthread_mutex_t *lock(struct transaction *t)
+{
+	pthread_mutex_lock(&t->lock);
+	return &t->lock;
+}
+
+static void unlock(pthread_mutex_t **held)
+{
+	pthread_mutex_unlock(*held);
+}
+
+#define HOLD_LOCK(t) CLEANUP(unlock) pthread_mutex_t *held = lock(t)
 
 /* Bytes of the disk that lie in `count` blocks from this one; the disk may end within a block. */
 static size_t bytes_of(const struct transaction *t, uint64_t block, uint64_t count)
@@ -122,6 +137,7 @@ static int write_blocks(struct transaction *t, uint64_t block, uint64_t count, c
 static int transaction_read(struct disk *d, void *buf, uint64_t off, size_t len, struct p2h_error *err)
 {
 	struct transaction *t = (struct transaction *)d;
+	HOLD_LOCK(t);
 	char block[TRANSACTION_BLOCK], *to = buf;
 
 	while (len) {
@@ -164,6 +180,7 @@ static int write_part(struct transaction *t, uint64_t off, size_t len, const cha
 static int transaction_write(struct disk *d, const void *buf, uint64_t off, size_t len, struct p2h_error *err)
 {
 	struct transaction *t = (struct transaction *)d;
+	HOLD_LOCK(t);
 	const char *from = buf;
 
 	while (len) {
@@ -197,6 +214,7 @@ static void release(void *arg, slot s)
 static int transaction_zero(struct disk *d, uint64_t off, uint64_t len, struct p2h_error *err)
 {
 	struct transaction *t = (struct transaction *)d;
+	HOLD_LOCK(t);
 
 	while (len) {
 		uint64_t in = off % TRANSACTION_BLOCK, n = TRANSACTION_BLOCK - in, blocks = 0;
@@ -235,6 +253,7 @@ static int transaction_flush(struct disk *d, struct p2h_error *err)
 static int transaction_extent(struct disk *d, uint64_t off, struct disk_extent *ret, struct p2h_error *err)
 {
 	struct transaction *t = (struct transaction *)d;
+	HOLD_LOCK(t);
 	uint64_t block = off / TRANSACTION_BLOCK;
 	uint64_t end = (block + blockmap_run(&t->map, block, EXTENT_BLOCKS)) * TRANSACTION_BLOCK;
 	slot s = blockmap_get(&t->map, block);
@@ -257,6 +276,7 @@ static void transaction_disk_close(struct disk *d)
 
 	blockmap_done(&t->map);
 	payload_done(&t->payload);
+	pthread_mutex_destroy(&t->lock);
 	free(t);
 }
 
@@ -280,6 +300,7 @@ int transaction_open(struct disk *under, size_t memory_budget, const char *spill
 	disk_init(&t->d, &transaction_ops, under->size, true, under->name);
 	t->d.format = under->format;
 	t->under = under;
+	pthread_mutex_init(&t->lock, NULL);
 	code = payload_init(&t->payload, memory_budget, spill_dir, err);
 	if (!code && !blockmap_init(&t->map, under->size / TRANSACTION_BLOCK + !!(under->size % TRANSACTION_BLOCK)))
 		code = error_nomem(err);
@@ -370,6 +391,7 @@ int transaction_changes(struct transaction *t, struct ranges *ret, struct p2h_er
 	CLEANUP_FREE char *mine = malloc((size_t)COMPARE_BLOCKS * TRANSACTION_BLOCK);
 	CLEANUP_FREE char *theirs = malloc((size_t)COMPARE_BLOCKS * TRANSACTION_BLOCK);
 	CLEANUP(ranges_done) struct ranges found = {0};
+	HOLD_LOCK(t);
 	uint64_t block = 0;
 
 	if (!mine || !theirs)
