@@ -9,232 +9,11 @@
 #include "base/cleanup.h"
 #include "base/le.h"
 #include "fs/fs.h"
+#include "support/fsconform.h"
 #include "support/fsimage.h"
 #include "support/scratch.h"
 
 static struct p2h_error err;
-
-static void cleanup_file(struct fs_file **f)
-{
-	fs_file_close(*f, NULL);
-}
-
-static void assert_content(struct fs *fs, const char *path, const void *want, size_t len)
-{
-	CLEANUP(buf_done) struct buf b = {0};
-
-	OK(fs_read(fs, path, len, &b, &err));
-	assert_int_equal(b.len, len);
-	assert_memory_equal(b.data, want, len);
-}
-
-/* ---- the tree ---- */
-
-static void check_files(struct fs *fs)
-{
-	CLEANUP_FREE char *big = malloc(FSIMAGE_BIG), *piece = malloc(100001);
-	CLEANUP(cleanup_file) struct fs_file *f = NULL;
-	CLEANUP(buf_done) struct buf b = {0};
-	uint64_t off = 0;
-	size_t got;
-
-	fsimage_fill(big, FSIMAGE_BIG, 1);
-	assert_content(fs, "/etc/fstab", "/dev/xvda1 / ext3 defaults 1 1\n", 31);
-	assert_content(fs, "/empty", "", 0);
-	assert_content(fs, "/tiny", "inline", 6);
-	assert_content(fs, "/deep/er/file", big, 10000);
-	assert_int_equal(fs_read(fs, "/big", FSIMAGE_BIG - 1, &b, &err), P2H_UNSUPPORTED);
-	assert_int_equal(fs_read(fs, "/etc", 100, &b, &err), P2H_UNSUPPORTED);
-	assert_int_equal(b.len, 0);
-	OK(fs_open(fs, "/big", &f, &err));
-	do { /* in odd pieces */
-		OK(fs_pread(f, piece, off, 100001, &got, &err));
-		assert_memory_equal(piece, big + off, got);
-		off += got;
-	} while (got);
-	assert_int_equal(off, FSIMAGE_BIG);
-	OK(fs_pread(f, piece, FSIMAGE_BIG - 7, 100, &got, &err));
-	assert_int_equal(got, 7);
-	OK(fs_pread(f, piece, UINT64_MAX, 100, &got, &err));
-	assert_int_equal(got, 0);
-}
-
-static void check_sparse(struct fs *fs)
-{
-	CLEANUP_FREE char *want = calloc(1, FSIMAGE_SPARSE);
-	CLEANUP(cleanup_file) struct fs_file *f = NULL;
-	char piece[5000];
-	size_t got;
-
-	assert_non_null(want);
-	for (size_t at = 0; at < FSIMAGE_SPARSE_END; at += FSIMAGE_SPARSE_STEP)
-		memcpy(want + at, "data", 4);
-	memcpy(want + FSIMAGE_SPARSE - 4, "data", 4);
-	assert_content(fs, "/sparse", want, FSIMAGE_SPARSE);
-	OK(fs_open(fs, "/sparse", &f, &err));
-	for (size_t at = FSIMAGE_SPARSE; at > 100000; at -= 99991) { /* backwards */
-		OK(fs_pread(f, piece, at - 5000, 5000, &got, &err));
-		assert_int_equal(got, 5000);
-		assert_memory_equal(piece, want + at - 5000, 5000);
-	}
-}
-
-static void check_stat(struct fs *fs)
-{
-	struct fs_stat a, b;
-
-	OK(fs_lstat(fs, "/fifo", &a, &err));
-	assert_int_equal(a.mode, S_IFIFO | 0640);
-	assert_int_equal(a.mtime, 1234567890);
-	OK(fs_lstat(fs, "/tiny", &a, &err));
-	OK(fs_lstat(fs, "/deep/hard", &b, &err));
-	assert_int_equal(a.mode & S_IFMT, S_IFREG);
-	assert_int_equal(a.size, 6);
-	assert_int_equal(a.nlink, 2);
-	OK(fs_lstat(fs, "/deep/er", &b, &err));
-	assert_int_equal(b.mode, S_IFDIR | 0750);
-	assert_int_equal(b.uid, getuid());
-	OK(fs_lstat(fs, "/etc/link", &a, &err));
-	assert_true(S_ISLNK(a.mode));
-	assert_int_equal(a.size, 5);
-	OK(fs_stat(fs, "/etc/link", &a, &err));
-	assert_true(S_ISREG(a.mode));
-	assert_int_equal(a.size, 31);
-	OK(fs_lstat(fs, "/", &a, &err));
-	assert_true(S_ISDIR(a.mode));
-}
-
-static void check_lists(struct fs *fs)
-{
-	CLEANUP(strlist_done) struct strlist etc = {0}, many = {0}, root = {0}, none = {0};
-
-	OK(fs_list(fs, "/etc", &etc, &err));
-	assert_int_equal(etc.len, 3);
-	assert_string_equal(etc.item[0], "fstab");
-	assert_string_equal(etc.item[2], "to-deep");
-	OK(fs_list(fs, "/many", &many, &err));
-	assert_int_equal(many.len, FSIMAGE_MANY);
-	for (size_t i = 0; i < many.len; i++) {
-		char name[64];
-
-		snprintf(name, sizeof(name), "a-name-of-some-length-%05zu", i);
-		assert_string_equal(many.item[i], name);
-	}
-	OK(fs_list(fs, "/", &root, &err));
-	assert_true(strlist_has(&root, "deep") && strlist_has(&root, "big") && strlist_has(&root, "dangling"));
-	assert_int_equal(fs_list(fs, "/etc/fstab", &none, &err), P2H_NOTFOUND);
-	assert_int_equal(fs_list(fs, "/nowhere", &none, &err), P2H_NOTFOUND);
-}
-
-/* What each path leads to; NULL: nowhere, with this code. */
-static const struct {
-	const char *path, *real;
-	int code;
-} real_paths[] = {
-	{"/", "/", 0},
-	{"///", "/", 0},
-	{"/..", "/", 0},
-	{"/../../etc/./fstab", "/etc/fstab", 0},
-	{"/etc//fstab", "/etc/fstab", 0},
-	{"/etc/link", "/etc/fstab", 0},
-	{"/absolute", "/etc/fstab", 0},
-	{"/deep/er/up", "/etc/fstab", 0},
-	{"/long-link", "/etc/fstab", 0},
-	{"/etc/to-deep/er/file", "/deep/er/file", 0},
-	{"/etc/to-deep/../etc/link", "/etc/fstab", 0}, /* ".." of where the link leads */
-	{"/deep/er/../er/..", "/deep", 0},
-	{"/etc/", "/etc", 0},
-	{"/etc/.", "/etc", 0},
-	{"/dangling", NULL, P2H_NOTFOUND},
-	{"/outside", NULL, P2H_NOTFOUND},
-	{"/loop1", NULL, P2H_CORRUPT},
-	{"/loop2/x", NULL, P2H_CORRUPT},
-	{"/etc/fstab/x", NULL, P2H_NOTFOUND},
-	{"/tiny/../etc", NULL, P2H_NOTFOUND},
-	{"/no/such", NULL, P2H_NOTFOUND},
-	{"etc", NULL, P2H_USAGE},
-	{"", NULL, P2H_USAGE},
-};
-
-static void check_paths(struct fs *fs)
-{
-	CLEANUP_FREE char *link = NULL;
-	char path[5000] = "/";
-
-	for (size_t i = 0; i < sizeof(real_paths) / sizeof(real_paths[0]); i++) {
-		CLEANUP_FREE char *real = NULL;
-		int rc = fs_realpath(fs, real_paths[i].path, &real, &err);
-
-		if (rc != real_paths[i].code || (!rc && strcmp(real, real_paths[i].real)))
-			fail_msg("%s: %d %s", real_paths[i].path, rc, rc ? err.msg : real);
-		assert_int_equal(fs_exists(fs, real_paths[i].path), !rc);
-	}
-	assert_true(fs_is_dir(fs, "/etc/to-deep"));
-	assert_false(fs_is_dir(fs, "/etc/fstab"));
-	OK(fs_readlink(fs, "/deep/er/up", &link, &err));
-	assert_string_equal(link, "../../../../../etc/fstab");
-	assert_int_equal(fs_readlink(fs, "/tiny", &link, &err), P2H_USAGE);
-	memset(path + 1, 'n', 256); /* a name too long, then a path too long */
-	assert_int_equal(fs_lstat(fs, path, &(struct fs_stat){0}, &err), P2H_CORRUPT);
-	memset(path, '/', sizeof(path) - 1);
-	path[sizeof(path) - 1] = '\0';
-	assert_int_equal(fs_lstat(fs, path, &(struct fs_stat){0}, &err), P2H_CORRUPT);
-}
-
-static void check_xattrs(struct fs *fs)
-{
-	CLEANUP(fs_xattrs_done) struct fs_xattrs x = {0}, none = {0};
-	unsigned char value[300];
-	size_t found = 0;
-
-	fsimage_fill(value, sizeof(value), 3);
-	OK(fs_xattrs(fs, "/etc/fstab", &x, &err));
-	for (size_t i = 0; i < x.len; i++) {
-		if (!strcmp(x.item[i].name, "user.short")) {
-			assert_int_equal(x.item[i].len, 3);
-			assert_memory_equal(x.item[i].value, "abc", 3);
-			found++;
-		} else if (!strcmp(x.item[i].name, "user.long")) {
-			assert_int_equal(x.item[i].len, sizeof(value));
-			assert_memory_equal(x.item[i].value, value, sizeof(value));
-			found++;
-		} else {
-			assert_string_not_equal(x.item[i].name, "system.data");
-		}
-	}
-	assert_int_equal(found, fsimage_has_xattrs() ? 2 : 0);
-	OK(fs_xattrs(fs, "/etc/link", &none, &err)); /* not those of what it leads to */
-	for (size_t i = 0; i < none.len; i++)
-		assert_true(strncmp(none.item[i].name, "user.", 5));
-}
-
-static void check_read_only(struct fs *fs)
-{
-	const struct fs_meta meta = {.mode = 0644};
-	struct fs_file *f;
-
-	assert_int_equal(fs_write(fs, "/new", "x", 1, NULL, &err), P2H_USAGE);
-	assert_int_equal(fs_create(fs, "/new", &meta, 1, &f, &err), P2H_USAGE);
-	assert_int_equal(fs_unlink(fs, "/tiny", &err), P2H_USAGE);
-	assert_int_equal(fs_rename(fs, "/tiny", "/x", &err), P2H_USAGE);
-	assert_int_equal(fs_set_meta(fs, "/tiny", &meta, &err), P2H_USAGE);
-	assert_int_equal(fs_sync(fs, &err), P2H_USAGE);
-}
-
-static void check_tree(struct fs *fs)
-{
-	struct fs_space space;
-
-	check_files(fs);
-	check_sparse(fs);
-	check_stat(fs);
-	check_lists(fs);
-	check_paths(fs);
-	check_xattrs(fs);
-	check_read_only(fs);
-	OK(fs_space(fs, &space, &err));
-	assert_true(space.blocks_free <= space.blocks && space.inodes_free <= space.inodes && space.block_size >= 512);
-}
 
 static void test_ext(void **state)
 {
@@ -257,7 +36,7 @@ static void test_ext(void **state)
 		assert_false(fs_info(fs)->needs_recovery || fs_info(fs)->has_errors || fs_info(fs)->not_clean);
 		assert_true(strlist_has(&fs_info(fs)->features, "filetype"));
 		assert_int_equal(strlist_has(&fs_info(fs)->features, "has_journal"), !strcmp(c->type, "ext3") || !strcmp(c->type, "ext4"));
-		check_tree(fs);
+		fsconform_tree(fs, 0);
 		OK(fs_lstat(fs, "/tiny", &a, &err));
 		OK(fs_lstat(fs, "/deep/hard", &b, &err));
 		assert_true(a.ino == b.ino && a.dev == b.dev);
@@ -277,7 +56,7 @@ static void test_dir(void **state)
 	(void)state;
 	OK(fs_dir_open(fsimage_tree(), &fs, &err));
 	assert_string_equal(fs_info(fs)->engine, "dir");
-	check_tree(fs);
+	fsconform_tree(fs, 0);
 	OK(fs_lstat(fs, "/tiny", &a, &err));
 	OK(fs_lstat(fs, "/deep/hard", &b, &err));
 	assert_true(a.ino == b.ino && a.dev == b.dev);
@@ -320,10 +99,10 @@ static void test_mount(void **state)
 		OK(fs_list(fs, "/many", &names, &err));
 		assert_int_equal(names.len, FSIMAGE_MANY + 1);
 	}
-	check_files(fs);
-	check_stat(fs);
-	check_paths(fs);
-	check_read_only(fs);
+	fsconform_files(fs);
+	fsconform_stat(fs);
+	fsconform_paths(fs);
+	fsconform_read_only(fs);
 	OK(fs_lstat(fs, "/tiny", &a, &err));
 	OK(fs_lstat(fs, "/deep/er", &b, &err));
 	assert_int_not_equal(a.dev, b.dev);

@@ -8,27 +8,12 @@
 
 #include "base/cleanup.h"
 #include "fs/ext.h"
+#include "support/fsconform.h"
 #include "support/fsimage.h"
 
-#define NOW 1700000000
-#define LATE 5000000000 /* beyond 2038 */
+#define NOW FSCONFORM_NOW
 
 static struct p2h_error err;
-static const struct fs_meta meta = {
-	.mode = 04755, .uid = 70000, .gid = 80000, .atime = 1, .mtime = LATE, .atime_nsec = 7, .mtime_nsec = 999999999};
-
-/* user::rw-, user:1000:r--, group::r--, mask::r--, other::--- as getxattr(2) shows it */
-static const unsigned char acl[] = {2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 232, 3, 0, 0, 4, 0, 4, 0, 255,
-				    255, 255, 255, 16, 0, 4, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255};
-
-static void assert_content(struct fs *fs, const char *path, const void *want, size_t len)
-{
-	CLEANUP(buf_done) struct buf b = {0};
-
-	OK(fs_read(fs, path, len, &b, &err));
-	assert_int_equal(b.len, len);
-	assert_memory_equal(b.data, want, len);
-}
 
 static struct fs *open_image(const char *path, struct disk **ret)
 {
@@ -46,123 +31,6 @@ static void close_image(struct fs *fs, struct disk *d, const char *path)
 	disk_close(d);
 	if (path)
 		fsimage_assert_clean(path);
-}
-
-/* ---- the script: a bit of everything on a tree made by mke2fs -d ---- */
-
-static const size_t sizes[] = {0, 1, 59, 60, 1023, 1024, 1025, 4095, 4096, 4097, 12288, 12289, 300000, 1048579};
-#define N_SIZES (sizeof(sizes) / sizeof(sizes[0]))
-
-static void write_files(struct fs *fs, const char *data)
-{
-	char path[64];
-
-	OK(fs_mkdir(fs, "/new", &meta, &err));
-	for (size_t i = 0; i < N_SIZES; i++) {
-		struct fs_file *f = NULL;
-		size_t half = sizes[i] / 3;
-
-		snprintf(path, sizeof(path), "/new/created-%zu", sizes[i]);
-		OK(fs_create(fs, path, &meta, sizes[i], &f, &err));
-		OK(fs_pwrite(f, data, 0, half, &err));
-		OK(fs_pwrite(f, data + half, half, sizes[i] - half, &err));
-		OK(fs_file_close(f, &err));
-		snprintf(path, sizeof(path), "/new/written-%zu", sizes[i]);
-		OK(fs_write(fs, path, data, sizes[i], i % 2 ? &meta : NULL, &err));
-	}
-}
-
-static void rewrite_files(struct fs *fs, const char *data)
-{
-	OK(fs_write(fs, "/etc/link", data, 5000, NULL, &err)); /* through the link; keeps its attributes */
-	OK(fs_write(fs, "/tiny", data, 3, &meta, &err));
-	OK(fs_write(fs, "/big", data, 1000, NULL, &err));
-	OK(fs_write(fs, "/empty", data, 70000, NULL, &err));
-	OK(fs_write(fs, "/sparse", data, 1 << 20, NULL, &err));
-	assert_int_equal(fs_write(fs, "/dangling", data, 5, NULL, &err), P2H_NOTFOUND);
-	OK(fs_symlink(fs, "written-by-link", "/new/dangling", &meta, &err));
-	OK(fs_write(fs, "/new/dangling", data, 5, NULL, &err));
-	assert_int_equal(fs_write(fs, "/etc", data, 5, NULL, &err), P2H_EXISTS);
-	assert_int_equal(fs_write(fs, "/fifo", data, 5, NULL, &err), P2H_EXISTS);
-	assert_int_equal(fs_write(fs, "/loop1", data, 5, NULL, &err), P2H_CORRUPT);
-}
-
-static void make_nodes(struct fs *fs)
-{
-	char target[900];
-
-	memset(target, 't', sizeof(target) - 1);
-	target[sizeof(target) - 1] = '\0';
-	OK(fs_symlink(fs, "short", "/new/short-link", &meta, &err));
-	OK(fs_symlink(fs, target, "/new/long-link", &meta, &err));
-	OK(fs_mknod(fs, "/new/null", S_IFCHR, 1, 3, &meta, &err));
-	OK(fs_mknod(fs, "/new/big-minor", S_IFBLK, 259, 70000, &meta, &err));
-	OK(fs_mknod(fs, "/new/fifo", S_IFIFO, 0, 0, &meta, &err));
-	OK(fs_mknod(fs, "/new/socket", S_IFSOCK, 0, 0, &meta, &err));
-	OK(fs_link(fs, "/new/null", "/new/null2", &err));
-	OK(fs_link(fs, "/tiny", "/new/tiny", &err));
-	OK(fs_link(fs, "/new/long-link", "/new/long-link2", &err));
-	assert_int_equal(fs_link(fs, "/etc", "/new/etc", &err), P2H_USAGE);
-	assert_int_equal(fs_mknod(fs, "/new/x", S_IFREG, 0, 0, &meta, &err), P2H_USAGE);
-	assert_int_equal(fs_symlink(fs, "", "/new/x", &meta, &err), P2H_USAGE);
-}
-
-static void move_and_remove(struct fs *fs)
-{
-	OK(fs_rename(fs, "/new/created-4096", "/new/moved", &err));
-	OK(fs_rename(fs, "/new/created-4097", "/etc/moved", &err));
-	OK(fs_mkdir(fs, "/new/d1", &meta, &err));
-	OK(fs_mkdir(fs, "/new/d1/d2", &meta, &err));
-	OK(fs_write(fs, "/new/d1/d2/f", "x", 1, NULL, &err));
-	assert_int_equal(fs_rename(fs, "/new/d1", "/new/d1/d2/d3", &err), P2H_USAGE);
-	assert_int_equal(fs_rename(fs, "/new/d1", "/etc", &err), P2H_EXISTS);
-	assert_int_equal(fs_unlink(fs, "/new/d1", &err), P2H_EXISTS);
-	OK(fs_rename(fs, "/new/d1/d2", "/etc/d2", &err));
-	OK(fs_rename(fs, "/deep/er", "/etc/er", &err)); /* one that mke2fs made */
-	OK(fs_unlink(fs, "/new/d1", &err));
-	OK(fs_unlink(fs, "/deep/hard", &err));
-	OK(fs_unlink(fs, "/long-link", &err));
-	OK(fs_unlink(fs, "/fifo", &err));
-	OK(fs_unlink(fs, "/new/created-1048579", &err));
-	OK(fs_unlink(fs, "/absolute", &err)); /* the link, not the file */
-	assert_int_equal(fs_unlink(fs, "/nothing", &err), P2H_NOTFOUND);
-	assert_int_equal(fs_unlink(fs, "/", &err), P2H_USAGE);
-	assert_int_equal(fs_mkdir(fs, "/etc", &meta, &err), P2H_EXISTS);
-	assert_int_equal(fs_mkdir(fs, "/no/such", &meta, &err), P2H_NOTFOUND);
-	assert_int_equal(fs_mkdir(fs, "/dangling", &meta, &err), P2H_EXISTS);
-}
-
-/* Adds to the big directory and takes away: blocks split, entries merge. */
-static void change_many(struct fs *fs)
-{
-	char path[100];
-
-	for (int i = 0; i < FSIMAGE_MANY; i += 3) {
-		snprintf(path, sizeof(path), "/many/a-name-of-some-length-%05d", i);
-		OK(fs_unlink(fs, path, &err));
-	}
-	for (int i = 0; i < 600; i++) {
-		snprintf(path, sizeof(path), "/many/one-more-name-and-a-longer-one-%05d", i);
-		OK(fs_write(fs, path, "", 0, &meta, &err));
-	}
-}
-
-static void set_attributes(struct fs *fs, const char *data)
-{
-	OK(fs_set_meta(fs, "/etc", &meta, &err));
-	OK(fs_set_meta(fs, "/new/short-link", &meta, &err));
-	OK(fs_set_xattr(fs, "/new", "security.selinux", "system_u:object_r:etc_t:s0", 27, &err));
-	OK(fs_set_xattr(fs, "/new/moved", "user.a", data, 500, &err)); /* needs a block of its own */
-	OK(fs_set_xattr(fs, "/new/moved", "user.a", data, 20, &err));
-	OK(fs_set_xattr(fs, "/new/moved", "user.empty", "", 0, &err));
-	OK(fs_set_xattr(fs, "/new/short-link", "trusted.x", "y", 1, &err));
-	OK(fs_set_xattr(fs, "/new/null", "security.capability", data, 20, &err));
-	OK(fs_write(fs, "/new/gone", data, 9000, NULL, &err));
-	OK(fs_set_xattr(fs, "/new/gone", "user.a", data, 700, &err));
-	OK(fs_unlink(fs, "/new/gone", &err));
-	OK(fs_set_xattr(fs, "/new/written-60", "system.posix_acl_access", acl, sizeof(acl), &err));
-	assert_int_equal(fs_set_xattr(fs, "/new", "system.posix_acl_access", acl, 5, &err), P2H_USAGE);
-	assert_int_equal(fs_set_xattr(fs, "/new", "nodot", "x", 1, &err), P2H_USAGE);
 }
 
 static void boot(struct fs *fs, const char *data)
@@ -183,113 +51,6 @@ static void boot(struct fs *fs, const char *data)
 	assert_memory_equal(where.item, second.item, where.len * sizeof(*where.item));
 }
 
-static void script(struct fs *fs, const char *data)
-{
-	write_files(fs, data);
-	rewrite_files(fs, data);
-	make_nodes(fs);
-	move_and_remove(fs);
-	OK(fs_sync(fs, &err)); /* in the middle, to see that it can go on */
-	change_many(fs);
-	set_attributes(fs, data);
-	boot(fs, data);
-}
-
-/* ---- what must be there afterwards ---- */
-
-static void check_meta(struct fs *fs, const char *path, uint32_t mode, bool small_inodes)
-{
-	struct fs_stat st;
-
-	OK(fs_lstat(fs, path, &st, &err));
-	assert_int_equal(st.mode, mode);
-	assert_int_equal(st.uid, meta.uid);
-	assert_int_equal(st.gid, meta.gid);
-	assert_int_equal(st.atime, meta.atime);
-	assert_int_equal(st.mtime, small_inodes ? INT32_MAX : meta.mtime);
-	assert_int_equal(st.mtime_nsec, small_inodes ? 0 : meta.mtime_nsec);
-	assert_int_equal(st.ctime, NOW);
-}
-
-static void check_written(struct fs *fs, const char *data, bool small_inodes)
-{
-	char path[64];
-
-	for (size_t i = 0; i < N_SIZES; i++) {
-		snprintf(path, sizeof(path), "/new/written-%zu", sizes[i]);
-		assert_content(fs, path, data, sizes[i]);
-		snprintf(path, sizeof(path), "/new/created-%zu", sizes[i]);
-		if (sizes[i] == 4096 || sizes[i] == 4097 || sizes[i] == 1048579) {
-			assert_false(fs_exists(fs, path));
-			continue;
-		}
-		assert_content(fs, path, data, sizes[i]);
-		check_meta(fs, path, S_IFREG | 04755, small_inodes);
-	}
-	assert_content(fs, "/new/moved", data, 4096);
-	assert_content(fs, "/etc/moved", data, 4097);
-	assert_content(fs, "/new/written-by-link", data, 5);
-	assert_content(fs, "/etc/fstab", data, 5000);
-	assert_content(fs, "/new/tiny", data, 3);
-	assert_content(fs, "/big", data, 1000);
-	assert_content(fs, "/empty", data, 70000);
-	assert_content(fs, "/sparse", data, 1 << 20);
-	assert_content(fs, "/etc/er/../d2/f", "x", 1);
-}
-
-static void check_nodes(struct fs *fs, bool small_inodes)
-{
-	CLEANUP_FREE char *link = NULL;
-	struct fs_stat a, b;
-
-	OK(fs_lstat(fs, "/new/null", &a, &err));
-	assert_int_equal(a.mode, S_IFCHR | 04755);
-	assert_true(a.rdev_major == 1 && a.rdev_minor == 3 && a.nlink == 2);
-	OK(fs_lstat(fs, "/new/big-minor", &a, &err));
-	assert_true(a.rdev_major == 259 && a.rdev_minor == 70000);
-	OK(fs_readlink(fs, "/new/long-link2", &link, &err));
-	assert_int_equal(strlen(link), 899);
-	check_meta(fs, "/new/short-link", S_IFLNK | 0777, small_inodes);
-	check_meta(fs, "/new/fifo", S_IFIFO | 04755, small_inodes);
-	OK(fs_lstat(fs, "/tiny", &a, &err));
-	OK(fs_lstat(fs, "/new/tiny", &b, &err));
-	assert_true(a.ino == b.ino && a.nlink == 2);
-	OK(fs_lstat(fs, "/new", &a, &err));
-	assert_int_equal(a.nlink, 2);
-	OK(fs_lstat(fs, "/etc", &a, &err));
-	assert_int_equal(a.nlink, 4);
-}
-
-static void check_attributes(struct fs *fs, const char *data)
-{
-	CLEANUP(fs_xattrs_done) struct fs_xattrs x = {0}, kept = {0}, list = {0};
-
-	OK(fs_xattrs(fs, "/new/moved", &x, &err));
-	assert_int_equal(x.len, 2);
-	assert_string_equal(x.item[0].name, "user.a");
-	assert_int_equal(x.item[0].len, 20);
-	assert_memory_equal(x.item[0].value, data, 20);
-	assert_string_equal(x.item[1].name, "user.empty");
-	OK(fs_xattrs(fs, "/etc/fstab", &kept, &err));
-	assert_true(kept.len >= (fsimage_has_xattrs() ? 2 : 0));
-	OK(fs_xattrs(fs, "/new/written-60", &list, &err));
-	assert_int_equal(list.len, 1);
-	assert_string_equal(list.item[0].name, "system.posix_acl_access");
-	assert_int_equal(list.item[0].len, sizeof(acl));
-	assert_memory_equal(list.item[0].value, acl, sizeof(acl));
-}
-
-static void check_result(struct fs *fs, const char *data, bool small_inodes)
-{
-	CLEANUP(strlist_done) struct strlist many = {0};
-
-	check_written(fs, data, small_inodes);
-	check_nodes(fs, small_inodes);
-	check_attributes(fs, data);
-	OK(fs_list(fs, "/many", &many, &err));
-	assert_int_equal(many.len, FSIMAGE_MANY - (FSIMAGE_MANY + 2) / 3 + 600);
-}
-
 static char *read_image(const char *path, size_t *ret_len)
 {
 	CLEANUP_DISK struct disk *d = NULL;
@@ -305,13 +66,13 @@ static char *read_image(const char *path, size_t *ret_len)
 
 static void run_config(const struct fsimage_config *c, bool index_dirs)
 {
-	CLEANUP_FREE char *data = malloc(2 << 20), *first = NULL, *second = NULL;
+	CLEANUP_FREE char *data = malloc(FSCONFORM_DATA), *first = NULL, *second = NULL;
 	CLEANUP_FREE char *path = strdup(fsimage_make("image", c->args, 32, fsimage_tree()));
-	bool small_inodes = strstr(c->name, "128-byte") != NULL;
+	unsigned cannot = strstr(c->name, "128-byte") ? FSCONFORM_SMALL_INODES : 0;
 	size_t len[2];
 
 	assert_true(data && path);
-	fsimage_fill(data, 2 << 20, 9);
+	fsimage_fill(data, FSCONFORM_DATA, 9);
 	if (index_dirs)
 		fsimage_index_dirs(path);
 	for (int i = 0; i < 2; i++) {
@@ -319,11 +80,12 @@ static void run_config(const struct fsimage_config *c, bool index_dirs)
 		struct disk *d = NULL;
 		struct fs *fs = open_image(copy, &d);
 
-		script(fs, data);
-		check_result(fs, data, small_inodes);
+		fsconform_script(fs, data, cannot);
+		boot(fs, data);
+		fsconform_result(fs, data, cannot);
 		close_image(fs, d, copy);
 		fs = open_image(copy, &d);
-		check_result(fs, data, small_inodes);
+		fsconform_result(fs, data, cannot);
 		close_image(fs, d, NULL);
 		if (i)
 			second = read_image(copy, &len[1]);
@@ -393,11 +155,11 @@ static void test_large_file(void **state)
 		struct fs_file *f = NULL;
 
 		OK(fs_write(fs, "/twenty", data, 20 << 20, NULL, &err));
-		assert_content(fs, "/twenty", data, 20 << 20);
+		fsconform_content(fs, "/twenty", data, 20 << 20);
 		OK(fs_write(fs, "/twenty", data + 1, (20 << 20) - 1, NULL, &err)); /* only fits over itself */
-		assert_content(fs, "/twenty", data + 1, (20 << 20) - 1);
-		assert_int_equal(fs_create(fs, "/huge", &meta, 1ULL << 50, &f, &err), P2H_UNSUPPORTED);
-		assert_int_equal(fs_create(fs, "/more", &meta, 25 << 20, &f, &err), P2H_NOSPACE);
+		fsconform_content(fs, "/twenty", data + 1, (20 << 20) - 1);
+		assert_int_equal(fs_create(fs, "/huge", &fsconform_meta, 1ULL << 50, &f, &err), P2H_UNSUPPORTED);
+		assert_int_equal(fs_create(fs, "/more", &fsconform_meta, 25 << 20, &f, &err), P2H_NOSPACE);
 		assert_false(fs_exists(fs, "/huge") || fs_exists(fs, "/more"));
 		close_image(fs, d, path);
 	}
@@ -417,8 +179,8 @@ static void test_create_rules(void **state)
 	(void)state;
 	OK(fs_write(fs, "/old", old, sizeof(old), NULL, &err));
 	OK(fs_unlink(fs, "/old", &err));
-	OK(fs_create(fs, "/new", &meta, 8000, &f, &err));
-	assert_int_equal(fs_create(fs, "/new", &meta, 1, &(struct fs_file *){0}, &err), P2H_EXISTS);
+	OK(fs_create(fs, "/new", &fsconform_meta, 8000, &f, &err));
+	assert_int_equal(fs_create(fs, "/new", &fsconform_meta, 1, &(struct fs_file *){0}, &err), P2H_EXISTS);
 	OK(fs_pwrite(f, "abc", 0, 3, &err));
 	assert_int_equal(fs_pwrite(f, "abc", 2, 3, &err), P2H_USAGE);
 	assert_int_equal(fs_pwrite(f, old, 3, 7998, &err), P2H_USAGE);
@@ -447,17 +209,17 @@ static void test_big_directory(void **state)
 		struct disk *d = NULL;
 		struct fs *fs = open_image(path, &d);
 
-		OK(fs_mkdir(fs, "/d", &meta, &err));
+		OK(fs_mkdir(fs, "/d", &fsconform_meta, &err));
 		for (int i = 0; i < 2500; i++) {
 			snprintf(name, sizeof(name), "/d/file-with-a-long-name-to-fill-the-blocks-%d", i);
-			OK(fs_write(fs, name, "", 0, &meta, &err));
+			OK(fs_write(fs, name, "", 0, &fsconform_meta, &err));
 		}
 		close_image(fs, d, path);
 		fsimage_index_dirs(path);
 		fs = open_image(path, &d); /* now the directory is a hash tree */
 		for (int i = 2500; i < 5000; i++) {
 			snprintf(name, sizeof(name), "/d/file-with-a-long-name-to-fill-the-blocks-%d", i);
-			OK(fs_write(fs, name, "", 0, &meta, &err));
+			OK(fs_write(fs, name, "", 0, &fsconform_meta, &err));
 		}
 		for (int i = 0; i < 5000; i += 7) {
 			snprintf(name, sizeof(name), "/d/file-with-a-long-name-to-fill-the-blocks-%d", i);
@@ -486,14 +248,14 @@ static void test_no_space(void **state)
 	(void)state;
 	do { /* files, then directories, until not one block is left */
 		snprintf(name, sizeof(name), "/file-%d", n++);
-		rc = fs_write(fs, name, data, sizeof(data), &meta, &err);
+		rc = fs_write(fs, name, data, sizeof(data), &fsconform_meta, &err);
 	} while (!rc);
 	assert_int_equal(rc, P2H_NOSPACE);
 	assert_non_null(strstr(err.msg, "free"));
 	assert_false(fs_exists(fs, name));
 	do {
 		snprintf(name, sizeof(name), "/dir-%d", n++);
-		rc = fs_mkdir(fs, name, &meta, &err);
+		rc = fs_mkdir(fs, name, &fsconform_meta, &err);
 	} while (!rc);
 	assert_int_equal(rc, P2H_NOSPACE);
 	OK(fs_space(fs, &space, &err));
@@ -501,13 +263,13 @@ static void test_no_space(void **state)
 	assert_int_equal(fs_boot_write(fs, data, 30000, &boot_ranges, &err), P2H_NOSPACE);
 	memset(data, 'l', 900);
 	data[900] = '\0';
-	assert_int_equal(fs_symlink(fs, data, "/long", &meta, &err), P2H_NOSPACE);
+	assert_int_equal(fs_symlink(fs, data, "/long", &fsconform_meta, &err), P2H_NOSPACE);
 	assert_int_equal(fs_set_xattr(fs, "/file-0", "user.x", data, 500, &err), P2H_NOSPACE);
 	assert_int_equal(fs_write(fs, "/file-0", data, 60001 + 1024, NULL, &err), P2H_NOSPACE);
 	OK(fs_write(fs, "/file-0", data, sizeof(data), NULL, &err)); /* over itself */
 	while (true) { /* names until the directory cannot grow */
 		snprintf(name, sizeof(name), "/a-long-name-for-an-empty-file-so-that-the-directory-fills-%d", n++);
-		rc = fs_write(fs, name, "", 0, &meta, &err);
+		rc = fs_write(fs, name, "", 0, &fsconform_meta, &err);
 		if (rc)
 			break;
 	}
@@ -531,14 +293,14 @@ static void test_no_inodes(void **state)
 
 		do {
 			snprintf(name, sizeof(name), "/file-%d", n++);
-			rc = fs_write(fs, name, "x", 1, &meta, &err);
+			rc = fs_write(fs, name, "x", 1, &fsconform_meta, &err);
 		} while (!rc && n < 1000);
 		assert_int_equal(rc, P2H_NOSPACE);
 		assert_non_null(strstr(err.msg, "inode"));
-		assert_int_equal(fs_mkdir(fs, "/dir", &meta, &err), P2H_NOSPACE);
-		assert_int_equal(fs_symlink(fs, "x", "/link", &meta, &err), P2H_NOSPACE);
+		assert_int_equal(fs_mkdir(fs, "/dir", &fsconform_meta, &err), P2H_NOSPACE);
+		assert_int_equal(fs_symlink(fs, "x", "/link", &fsconform_meta, &err), P2H_NOSPACE);
 		OK(fs_unlink(fs, "/file-0", &err));
-		OK(fs_mkdir(fs, "/dir", &meta, &err));
+		OK(fs_mkdir(fs, "/dir", &fsconform_meta, &err));
 		OK(fs_space(fs, &space, &err));
 		assert_int_equal(space.inodes_free, 0);
 		close_image(fs, d, path);
@@ -557,12 +319,12 @@ static void test_mount(void **state)
 
 	(void)state;
 	OK(fs_mount_open(root, &fs, &err));
-	OK(fs_mkdir(fs, "/boot", &meta, &err));
-	OK(fs_mkdir(fs, "/etc", &meta, &err));
+	OK(fs_mkdir(fs, "/boot", &fsconform_meta, &err));
+	OK(fs_mkdir(fs, "/etc", &fsconform_meta, &err));
 	OK(fs_mount_add(fs, "/boot", child, &err));
-	OK(fs_mkdir(fs, "/boot/grub", &meta, &err));
-	OK(fs_symlink(fs, "../boot/grub", "/etc/grub", &meta, &err));
-	OK(fs_symlink(fs, "/etc", "/boot/back", &meta, &err));
+	OK(fs_mkdir(fs, "/boot/grub", &fsconform_meta, &err));
+	OK(fs_symlink(fs, "../boot/grub", "/etc/grub", &fsconform_meta, &err));
+	OK(fs_symlink(fs, "/etc", "/boot/back", &fsconform_meta, &err));
 	OK(fs_write(fs, "/etc/grub/grub.cfg", "menu", 4, NULL, &err));
 	OK(fs_write(fs, "/boot/back/fstab", "root", 4, NULL, &err));
 	assert_int_equal(fs_rename(fs, "/etc/fstab", "/boot/fstab", &err), P2H_UNSUPPORTED);
@@ -570,15 +332,15 @@ static void test_mount(void **state)
 	assert_int_equal(fs_rename(fs, "/boot", "/b", &err), P2H_BUSY);
 	assert_int_equal(fs_unlink(fs, "/boot", &err), P2H_BUSY);
 	OK(fs_rename(fs, "/boot/grub", "/boot/grub2", &err));
-	assert_content(fs, "/boot/grub2/grub.cfg", "menu", 4);
-	assert_content(fs, "/boot/grub2/../../etc/fstab", "root", 4);
+	fsconform_content(fs, "/boot/grub2/grub.cfg", "menu", 4);
+	fsconform_content(fs, "/boot/grub2/../../etc/fstab", "root", 4);
 	OK(fs_close(fs, &err));
 	disk_close(d);
 	disk_close(d2);
 	fsimage_assert_clean(root_path);
 	fsimage_assert_clean(boot_path);
 	child = open_image(boot_path, &d2);
-	assert_content(child, "/grub2/grub.cfg", "menu", 4);
+	fsconform_content(child, "/grub2/grub.cfg", "menu", 4);
 	assert_false(fs_exists(child, "/fstab"));
 	close_image(child, d2, NULL);
 }

@@ -48,6 +48,7 @@ static enum p2h_code code_from_errno(int errnum)
 	case ENOTDIR:
 		return P2H_NOTFOUND;
 	case EEXIST:
+	case ENOTEMPTY:
 		return P2H_EXISTS;
 	case EBUSY:
 	case EAGAIN:
