@@ -37,6 +37,7 @@ int cli_fail(const struct p2h_error *err);
 
 /* Installs the progress callback that the options ask for, and handlers that make it cancel on SIGINT, SIGTERM and SIGHUP. */
 void cli_progress(struct cli *cli);
+void cli_log(void *arg, const char *text, size_t len); /* for p2h_options: onto stderr */
 void cli_progress_end(void); /* ends an unfinished line on the terminal */
 
 /* Are they to be had? EXIT_USAGE or EXIT_FAILED, after telling why, before anything else is done. */

@@ -27,7 +27,7 @@ static const struct option_row row[] = {
 	{'l', false, "layout", "LAYOUT", "auto, partition, flat or keep"},
 	{'t', false, "target", "LIST", "xen-hvm, nitro, kvm, separated by commas; default xen-hvm,nitro"},
 	{'k', false, "kernel", "KERNEL", "donor (its newest), guest, or a version"},
-	{'e', false, "engine", "ENGINE", "auto or ext"},
+	{'e', false, "engine", "ENGINE", "auto, ext (libext2fs only) or guestfs (libguestfs for all)"},
 	{'R', false, "root", "N", "which partition holds the root, where more than one looks like it"},
 	{'s', false, "skip", "RULE", "do not run this rule; repeatable"},
 	{'a', false, "allow", "FINDING", "convert in spite of this finding; repeatable"},
@@ -37,7 +37,7 @@ static const struct option_row row[] = {
 	{'m', false, "machine-readable", NULL, "progress as lines N/M on stdout"},
 	{'j', false, "json", NULL, "report as JSON on stdout"},
 	{'q', true, "quiet", NULL, "only errors"},
-	{'v', true, "verbose", NULL, "the whole report on stdout"},
+	{'v', true, "verbose", NULL, "the whole report on stdout; what libguestfs says on stderr"},
 };
 #define ROWS (sizeof(row) / sizeof(row[0]))
 
@@ -91,6 +91,18 @@ static bool parse_layout(const char *text, enum p2h_layout *ret)
 	return false;
 }
 
+static bool parse_engine(const char *text, enum p2h_engine *ret)
+{
+	static const char *const name[] = {"auto", "ext", "guestfs"};
+
+	for (int i = 0; i < 3; i++)
+		if (!strcmp(text, name[i])) {
+			*ret = (enum p2h_engine)i;
+			return true;
+		}
+	return false;
+}
+
 static bool parse_number(const char *text, int *ret)
 {
 	char *end;
@@ -128,7 +140,7 @@ static bool take(struct cli *c, char letter, const char *value)
 	case 'l': return parse_layout(value, &o->layout);
 	case 't': return (o->targets = p2h_targets_parse(value)) != 0;
 	case 'k': o->kernel = value; return *value != '\0';
-	case 'e': return !strcmp(value, "auto") || !strcmp(value, "ext");
+	case 'e': return parse_engine(value, &o->engine);
 	case 'R': o->root_given = true; return parse_number(value, &o->root);
 	case 's': return push(c->skip, value);
 	case 'a': return push(c->allow, value);
@@ -179,6 +191,8 @@ int cli_parse(const struct command *command, int argc, char **argv, struct cli *
 		return complain(command, command->name, "an argument is missing");
 	if (c->arguments > command->max_arguments)
 		return complain(command, c->argument[command->max_arguments], "one argument too many");
+	if (c->verbose)
+		c->options.log = cli_log;
 	c->options.skip = c->skip;
 	c->options.allow = c->allow;
 	c->options.cmdline_add = c->add;

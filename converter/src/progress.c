@@ -41,6 +41,13 @@ void cli_progress_end(void)
 	line_open = false;
 }
 
+void cli_log(void *arg, const char *text, size_t len)
+{
+	(void)arg;
+	cli_progress_end();
+	fwrite(text, 1, len, stderr);
+}
+
 /* For a person: one line that is drawn over, where it says something new. */
 static int draw(void *arg, unsigned step, unsigned steps, const char *what, uint64_t done, uint64_t total)
 {

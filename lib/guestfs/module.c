@@ -98,7 +98,7 @@ static int configure(struct handle *h, const struct appliance_setup *setup)
 	guestfs_set_error_handler(g, keep_first_error, h);
 	guestfs_set_verbose(g, 1); /* goes to the log, not to the screen */
 	if (guestfs_set_event_callback(g, forward_log, GUESTFS_EVENT_APPLIANCE | GUESTFS_EVENT_LIBRARY | GUESTFS_EVENT_WARNING, 0, h) < 0 ||
-	    guestfs_set_program(g, "pv2hvm") || guestfs_set_autosync(g, 1) || guestfs_set_memsize(g, MEMORY_MIB) || guestfs_set_backend(g, "direct") ||
+	    guestfs_set_program(g, "pv2hvm") || guestfs_set_autosync(g, 1) || guestfs_set_pgroup(g, 1) || guestfs_set_memsize(g, MEMORY_MIB) || guestfs_set_backend(g, "direct") ||
 	    choose_accelerator(g, setup))
 		return -1;
 	for (size_t i = 0; setup->socket[i]; i++)

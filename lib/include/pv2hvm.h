@@ -48,6 +48,13 @@ enum p2h_layout {
 	P2H_LAYOUT_KEEP,      /* the image is partitioned already */
 };
 
+/* What reads and writes file systems. */
+enum p2h_engine {
+	P2H_ENGINE_AUTO,    /* ext: libext2fs; others: libguestfs, whose appliance is started only where one of them is needed */
+	P2H_ENGINE_EXT,     /* libext2fs only */
+	P2H_ENGINE_GUESTFS, /* libguestfs for all */
+};
+
 /* Machines that the result must boot on; bits. */
 #define P2H_TARGET_XEN_HVM 1u
 #define P2H_TARGET_NITRO 2u
@@ -71,6 +78,7 @@ struct p2h_options {
 	bool no_check;             /* do not let e2fsck look for damage that is not marked */
 	bool force;                /* replace an existing output file; write to a device that holds signatures */
 	enum p2h_layout layout;
+	enum p2h_engine engine;
 	unsigned targets;          /* 0: xen-hvm and nitro */
 	const char *kernel;        /* "donor", "guest" or a version; NULL: "donor" */
 	int root;                  /* number of the root's partition; 0 with root_given false: found by content */
@@ -80,6 +88,8 @@ struct p2h_options {
 	const char *const *cmdline_add, *const *cmdline_remove;
 	p2h_progress progress;
 	void *progress_arg;
+	void (*log)(void *arg, const char *text, size_t len); /* what libguestfs and its appliance say, in pieces; NULL: nobody listens */
+	void *log_arg;
 };
 
 /* ---- a conversion, stage by stage; each stage needs the one before ---- */

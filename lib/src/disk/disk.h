@@ -12,6 +12,7 @@
 #include "base/error.h"
 
 struct disk;
+struct appliance_drive;
 
 /* A run of bytes that are all stored, or all known to read as zeros without being stored. */
 struct disk_extent {
@@ -35,6 +36,8 @@ struct disk {
 	bool writable;
 	int fd;              /* a raw file or block device that holds the same bytes at fd_offset, else -1 */
 	uint64_t fd_offset;
+	struct appliance_drive *drive; /* libguestfs' appliance (fs/appliance.h) has the same bytes as a drive, */
+	uint64_t drive_off;            /* from here on; NULL: it has not */
 	const char *format;  /* "raw", "qcow2", ... as QEMU names it; static or owned by the back-end */
 	char name[256];      /* for messages; printable */
 };

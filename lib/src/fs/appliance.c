@@ -12,7 +12,6 @@
 
 #define MODULE_NAME "libpv2hvm-guestfs.so"
 #define MAX_DRIVES 26u /* /dev/sda to /dev/sdz */
-#define MAX_LOG (256u * 1024)
 
 struct appliance_drive {
 	struct appliance *appliance;
@@ -34,7 +33,6 @@ struct appliance {
 	unsigned drives;
 	struct appliance_mount *mounts;
 	char dir[32]; /* of the sockets */
-	struct buf log;
 };
 
 int appliance_new(const struct appliance_options *options, struct appliance **ret, struct p2h_error *err)
@@ -65,24 +63,29 @@ int appliance_add(struct appliance *a, struct disk *d, struct appliance_drive **
 	return 0;
 }
 
-/* ---- start and end ---- */
-
-static void keep_log(void *arg, const char *text, size_t len)
+bool appliance_takes(const struct appliance_options *options, const char *content)
 {
-	struct appliance *a = arg;
-
-	if (a->log.len > 2 * MAX_LOG) {
-		memmove(a->log.data, a->log.data + a->log.len - MAX_LOG, MAX_LOG);
-		a->log.len = MAX_LOG;
-	}
-	buf_append(&a->log, text, len);
+	return !strcmp(content, "xfs") || (options->all && !strncmp(content, "ext", 3));
 }
 
-const char *appliance_log(struct appliance *a)
+bool appliance_drive_takes(const struct appliance_drive *drive, const char *content)
 {
-	if (!a->log.len)
-		return "";
-	return a->log.data + (a->log.len > MAX_LOG ? a->log.len - MAX_LOG : 0);
+	return appliance_takes(&drive->appliance->options, content);
+}
+
+bool appliance_is_started(const struct appliance_drive *drive)
+{
+	return drive->appliance->handle != NULL;
+}
+
+/* ---- start and end ---- */
+
+static void pass_log(void *arg, const char *text, size_t len)
+{
+	const struct appliance_options *o = arg;
+
+	if (o->log)
+		o->log(o->arg, text, len);
 }
 
 static int load(struct appliance *a, struct p2h_error *err)
@@ -127,7 +130,7 @@ static int serve_drives(struct appliance *a, struct p2h_error *err)
 static int boot(struct appliance *a, struct p2h_error *err)
 {
 	const char *socket[MAX_DRIVES + 1] = {NULL};
-	struct appliance_setup setup = {.socket = socket, .kvm_works = kvm_works, .log = keep_log, .log_arg = a};
+	struct appliance_setup setup = {.socket = socket, .kvm_works = kvm_works, .log = pass_log, .log_arg = &a->options};
 	int errnum;
 
 	for (unsigned i = 0; i < a->drives; i++)
@@ -186,7 +189,6 @@ void appliance_close(struct appliance *a)
 		rmdir(a->dir);
 	if (a->module)
 		dlclose(a->module);
-	buf_done(&a->log);
 	free(a);
 }
 
@@ -243,12 +245,13 @@ static int unmount(struct appliance_mount *m, struct p2h_error *err)
 
 static int source_list(void *arg, const char *path, struct dircache *c, struct p2h_error *err);
 static int source_lstat(void *arg, const char *path, struct fs_stat *ret, struct p2h_error *err);
+static int source_readlink(void *arg, const char *path, char **ret, struct p2h_error *err);
 
 static int new_mount(struct appliance_drive *drive, unsigned number, struct appliance_mount **ret, struct p2h_error *err)
 {
 	struct appliance *a = drive->appliance;
 	CLEANUP_FREE struct appliance_mount *m = calloc(1, sizeof(*m));
-	struct dircache_source source = {.list = source_list, .lstat = source_lstat, .arg = m};
+	struct dircache_source source = {.list = source_list, .lstat = source_lstat, .readlink = source_readlink, .arg = m};
 	int errnum;
 
 	if (!m)
@@ -305,32 +308,47 @@ int appliance_mount_get(struct appliance_drive *drive, unsigned number, bool wri
 	return 0;
 }
 
+/* It stays mounted for reading: whoever looks for a root comes back. */
 int appliance_mount_put(struct appliance_mount *m, bool wrote, struct p2h_error *err)
 {
-	int rc = 0;
+	int rc = wrote ? unmount(m, err) : 0;
 
 	m->users--;
-	if (wrote || !m->users)
-		rc = unmount(m, err);
-	return rc || !m->users ? rc : mount_for(m, false, err);
+	return rc || !wrote || !m->users ? rc : mount_for(m, false, err);
+}
+
+/* The kernel of the appliance forgets what it knew of a drive when nothing of it is mounted. */
+static int unmount_drive(struct appliance_drive *drive, struct p2h_error *err)
+{
+	for (struct appliance_mount *m = drive->appliance->mounts; m; m = m->next) {
+		int rc = 0;
+
+		if (m->drive != drive)
+			continue;
+		rc = m->writing ? error_set(err, P2H_BUSY, "%s: open for writing", m->device) : unmount(m, err);
+		if (rc)
+			return rc;
+	}
+	return 0;
 }
 
 int appliance_show(struct appliance_drive *drive, struct disk *d, uint64_t off, struct p2h_error *err)
 {
-	int rc = 0;
+	int rc;
 
 	if (off > d->size || drive->size > d->size - off)
 		return error_set(err, P2H_USAGE, "%s: smaller than the drive that it is to be", d->name);
-	for (struct appliance_mount *m = drive->appliance->mounts; m && !rc; m = m->next)
-		if (m->drive == drive && m->writing)
-			rc = error_set(err, P2H_BUSY, "%s: open for writing", m->device);
+	rc = unmount_drive(drive, err);
 	if (rc)
 		return rc;
 	drive->disk = d;
 	drive->off = off;
 	if (drive->server)
 		disk_server_point(drive->server, d, off);
-	return 0;
+	for (struct appliance_mount *m = drive->appliance->mounts; m && !rc; m = m->next)
+		if (m->drive == drive && m->users)
+			rc = mount_for(m, false, err);
+	return rc;
 }
 
 /* ---- what a mount's cache asks ---- */
@@ -368,5 +386,22 @@ static int source_lstat(void *arg, const char *path, struct fs_stat *ret, struct
 
 	guest_path(m, path, there, sizeof(there));
 	errnum = calls->lstat(handle, there, ret);
+	return errnum ? appliance_failed(m, errnum, path, err) : 0;
+}
+
+static int source_readlink(void *arg, const char *path, char **ret, struct p2h_error *err)
+{
+	struct appliance_mount *m = arg;
+	char there[FS_PATH_MAX + 32];
+	void *handle;
+	const struct appliance_module *calls = appliance_calls(m, &handle);
+	int errnum;
+
+	guest_path(m, path, there, sizeof(there));
+	errnum = calls->readlink(handle, there, ret);
+	if (!errnum && strlen(*ret) >= FS_PATH_MAX) {
+		free(TAKE(*ret));
+		return error_set(err, P2H_CORRUPT, "%s: a symbolic link of more than %u bytes", path, FS_PATH_MAX - 1);
+	}
 	return errnum ? appliance_failed(m, errnum, path, err) : 0;
 }

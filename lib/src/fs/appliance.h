@@ -14,7 +14,9 @@ struct appliance_drive;
 
 struct appliance_options {
 	const char *module; /* the shared object; NULL: libpv2hvm-guestfs.so where the dynamic loader looks */
+	bool all; /* it is to read ext file systems too */
 	void (*starting)(void *arg); /* called before the start, which takes seconds; may be NULL */
+	void (*log)(void *arg, const char *text, size_t len); /* what libguestfs and the appliance say, in pieces; may be NULL */
 	void *arg;
 };
 
@@ -22,17 +24,19 @@ struct appliance_options {
 int appliance_new(const struct appliance_options *options, struct appliance **ret, struct p2h_error *err);
 /* Unmounts and ends it; every file system on it must have been closed. NULL is allowed. */
 void appliance_close(struct appliance *a);
-/* What it said so far (at most the last 256 KiB), for whoever looks for a fault; "" if it was not started. Lives until the next call. */
-const char *appliance_log(struct appliance *a);
-
 /*
  * One more drive, of the size that d has; d is borrowed, must be writable and is written to (a journal is replayed where a file system is only read):
  * give a transaction. The drive belongs to the appliance.
  */
 int appliance_add(struct appliance *a, struct disk *d, struct appliance_drive **ret, struct p2h_error *err);
+/* Is a volume with this content (libblkid's TYPE) for the appliance to read? */
+bool appliance_takes(const struct appliance_options *options, const char *content);
+bool appliance_drive_takes(const struct appliance_drive *drive, const char *content);
+bool appliance_is_started(const struct appliance_drive *drive);
+
 /*
- * From now on the drive is [off, off + its size) of another disk, with the same content at the moment: a transaction that takes the place of another.
- * Nothing on it may be open for writing. What is open for reading stays, and reads the new disk.
+ * From now on the drive is [off, off + its size) of another disk: a transaction that takes the place of another, with the same file systems in the same
+ * places. Nothing on it may be open for writing (P2H_BUSY). What is open for reading stays, and reads the new disk.
  */
 int appliance_show(struct appliance_drive *drive, struct disk *d, uint64_t off, struct p2h_error *err);
 

@@ -8,7 +8,8 @@
 struct known_name {
 	char *name;
 	struct fs_stat st;
-	bool stale; /* changed since it was listed: ask again */
+	char *target; /* of a link that was asked for; else NULL */
+	bool stale;   /* changed since it was listed: ask again */
 };
 
 struct directory {
@@ -40,8 +41,10 @@ static void free_directory(void *p)
 {
 	struct directory *d = p;
 
-	for (size_t i = 0; i < d->len; i++)
+	for (size_t i = 0; i < d->len; i++) {
 		free(d->item[i].name);
+		free(d->item[i].target);
+	}
 	free(d->item);
 	free(d->path);
 	free(d);
@@ -176,17 +179,15 @@ static int lstat_root(struct dircache *c, struct fs_stat *ret, struct p2h_error 
 	return rc;
 }
 
-int dircache_lstat(struct dircache *c, const char *path, struct fs_stat *ret, struct p2h_error *err)
+/* What is known of a path other than the root, asked for if need be. */
+static int look_up(struct dircache *c, const char *path, struct known_name **ret, struct p2h_error *err)
 {
 	struct directory *d;
 	struct known_name *e;
 	bool found;
 	size_t at;
-	int rc;
+	int rc = get_directory(c, path, fs_parent_len(path), &d, err);
 
-	if (!path[1])
-		return lstat_root(c, ret, err);
-	rc = get_directory(c, path, fs_parent_len(path), &d, err);
 	if (rc)
 		return rc;
 	at = find(d, fs_base_name(path), &found);
@@ -199,8 +200,36 @@ int dircache_lstat(struct dircache *c, const char *path, struct fs_stat *ret, st
 			return rc;
 		e->stale = false;
 	}
-	*ret = e->st;
+	*ret = e;
 	return 0;
+}
+
+int dircache_lstat(struct dircache *c, const char *path, struct fs_stat *ret, struct p2h_error *err)
+{
+	struct known_name *e;
+	int rc;
+
+	if (!path[1])
+		return lstat_root(c, ret, err);
+	rc = look_up(c, path, &e, err);
+	if (!rc)
+		*ret = e->st;
+	return rc;
+}
+
+int dircache_readlink(struct dircache *c, const char *path, char **ret, struct p2h_error *err)
+{
+	struct known_name *e = NULL;
+	int rc = path[1] ? look_up(c, path, &e, err) : 0;
+
+	if (!rc && (!e || !S_ISLNK(e->st.mode)))
+		return error_set(err, P2H_USAGE, "%s: not a symbolic link", path);
+	if (!rc && !e->target)
+		rc = c->source.readlink(c->source.arg, path, &e->target, err);
+	if (rc)
+		return rc;
+	*ret = strdup(e->target);
+	return *ret ? 0 : error_nomem(err);
 }
 
 int dircache_list(struct dircache *c, const char *path, struct strlist *ret, struct p2h_error *err)
@@ -225,9 +254,11 @@ static void note(struct dircache *c, const char *path, bool removed)
 	at = find(d, fs_base_name(path), &found);
 	if (found && removed) {
 		free(d->item[at].name);
+		free(d->item[at].target);
 		memmove(d->item + at, d->item + at + 1, (--d->len - at) * sizeof(*d->item));
 	} else if (found) {
 		d->item[at].stale = true;
+		free(TAKE(d->item[at].target));
 	} else if (!removed && !insert(d, at, fs_base_name(path), NULL, true)) {
 		dircache_clear(c);
 	}

@@ -14,6 +14,7 @@ struct dircache;
 struct dircache_source {
 	int (*list)(void *arg, const char *path, struct dircache *c, struct p2h_error *err);
 	int (*lstat)(void *arg, const char *path, struct fs_stat *ret, struct p2h_error *err);
+	int (*readlink)(void *arg, const char *path, char **ret, struct p2h_error *err);
 	void *arg;
 };
 
@@ -25,6 +26,8 @@ void dircache_add(struct dircache *c, const char *name, const struct fs_stat *st
 
 int dircache_lstat(struct dircache *c, const char *path, struct fs_stat *ret, struct p2h_error *err);
 int dircache_list(struct dircache *c, const char *path, struct strlist *ret, struct p2h_error *err); /* of a directory */
+
+int dircache_readlink(struct dircache *c, const char *path, char **ret, struct p2h_error *err); /* P2H_USAGE: no link */
 
 /* Something was made or changed, or taken away, at this path. */
 void dircache_changed(struct dircache *c, const char *path);

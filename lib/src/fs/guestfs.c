@@ -38,22 +38,7 @@ static int guestfs_list(struct fs *fs, const char *path, struct strlist *ret, st
 
 static int guestfs_readlink(struct fs *fs, const char *path, char **ret, struct p2h_error *err)
 {
-	struct guestfs *g = guestfs_of(fs);
-	char there[GUESTFS_PATH_MAX];
-	struct fs_stat st;
-	int rc = guestfs_lstat(fs, path, &st, err);
-
-	if (rc)
-		return rc;
-	if (!S_ISLNK(st.mode))
-		return error_set(err, P2H_USAGE, "%s: not a symbolic link", path);
-	guestfs_there(g, path, there);
-	rc = guestfs_result(g, GUESTFS_CALL(g, readlink, there, ret), path, err);
-	if (!rc && strlen(*ret) >= FS_PATH_MAX) {
-		free(*ret);
-		rc = error_set(err, P2H_CORRUPT, "%s: a symbolic link of more than %u bytes", path, FS_PATH_MAX - 1);
-	}
-	return rc;
+	return dircache_readlink(guestfs_of(fs)->mount->cache, path, ret, err);
 }
 
 /* ---- extended attributes ---- */
@@ -231,6 +216,32 @@ static const struct fs_ops guestfs_ops = {
 	.boot_read = guestfs_boot_read,
 };
 
+/*
+ * Not every superblock tells when it was written last; the newest change in / and /var does well: /tmp, /run or /var/log change at each boot.
+ * The appliance mounts for reading first, so that it is not its own doing.
+ */
+static int64_t newest_change(struct fs *fs)
+{
+	static const char *const dir[] = {"/", "/var"};
+	int64_t newest = 0;
+
+	for (size_t i = 0; i < 2; i++) {
+		CLEANUP(strlist_done) struct strlist names = {0};
+
+		if (fs_list(fs, dir[i], &names, NULL))
+			continue;
+		for (size_t n = 0; n < names.len; n++) {
+			char path[FS_PATH_MAX + 1];
+			struct fs_stat st;
+
+			snprintf(path, sizeof(path), "%s/%s", i ? dir[i] : "", names.item[n]);
+			if (!fs_lstat(fs, path, &st, NULL) && st.ctime > newest)
+				newest = st.ctime;
+		}
+	}
+	return newest;
+}
+
 static int fill_info(struct guestfs *g, struct p2h_error *err)
 {
 	const struct appliance_content *c = &g->mount->content;
@@ -245,6 +256,7 @@ static int fill_info(struct guestfs *g, struct p2h_error *err)
 	snprintf(info->uuid, sizeof(info->uuid), "%.*s", (int)sizeof(info->uuid) - 1, c->uuid);
 	snprintf(info->label, sizeof(info->label), "%.*s", (int)sizeof(info->label) - 1, c->label);
 	info->block_size = space.block_size;
+	info->last_write = newest_change(&g->base);
 	return 0;
 }
 

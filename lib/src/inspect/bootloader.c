@@ -122,6 +122,8 @@ static int make_core(struct facts *f, const char *dir, struct p2h_error *err)
 	argv[n++] = core_path.data;
 	for (size_t i = 0; i < CORE_MODULES; i++)
 		argv[n++] = core_modules[i];
+	if (!strcmp(f->boot_type, "xfs"))
+		argv[n++] = "xfs";
 	rc = run_mkimage(argv, n, NULL, err);
 	if (!rc)
 		rc = hostfile_read(core_path.data, MAX_CORE, &core, err);

@@ -63,6 +63,7 @@ static int read_disk(struct guest *guest, struct facts *f, struct p2h_error *err
 	f->root_label = arena_strdup(&f->arena, root->label);
 	f->root_type = arena_strdup(&f->arena, info->type);
 	f->boot_uuid = arena_strdup(&f->arena, boot->uuid);
+	f->boot_type = arena_strdup(&f->arena, boot->content);
 	f->boot_path = boot == root ? "/boot" : "";
 	f->boot_prefix = boot == root ? "/boot/grub" : "/grub";
 	f->block_size = info->block_size;

@@ -101,6 +101,7 @@ struct facts {
 	unsigned root_number, boot_number;
 	const char *root_uuid, *root_label, *root_type;
 	const char *boot_uuid;
+	const char *boot_type;       /* libblkid's TYPE */
 	const char *boot_prefix;     /* of GRUB inside boot's file system: "/boot/grub" or "/grub" */
 	const char *boot_path;       /* prefix of kernel paths inside boot's file system: "/boot" or "" */
 	struct fs_space space, boot_space;

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/le.h"
+#include "fs/appliance.h"
 #include "parse/fstab.h"
 #include "parse/textconf.h"
 
@@ -23,6 +24,17 @@ static bool has_ext_magic(struct disk *d, const struct volume *v)
 	uint8_t magic[2];
 
 	return !v->content[0] && v->len >= 2048 && !disk_read(d, magic, v->off + 1024 + 56, 2, NULL) && le16_get(magic) == 0xef53;
+}
+
+/* By libguestfs' appliance, which takes its time to start. */
+static bool in_appliance(const struct guest *g, const struct volume *v)
+{
+	return g->disk->drive && appliance_drive_takes(g->disk->drive, v->content);
+}
+
+static bool is_readable(const struct guest *g, const struct volume *v)
+{
+	return is_ext(v) || has_ext_magic(g->disk, v) || in_appliance(g, v);
 }
 
 static void describe_volume(const struct volume *v, char *text, size_t size)
@@ -48,7 +60,10 @@ static int open_volume(struct guest *g, const struct volume *v, unsigned flags, 
 	if (rc)
 		return rc;
 	g->slice[g->slices++] = slice;
-	rc = fs_ext_open(slice, flags, now, ret, err);
+	if (in_appliance(g, v))
+		rc = fs_guestfs_open(g->disk->drive, v->off == g->disk->drive_off ? 0 : v->number, flags, now, ret, err);
+	else
+		rc = fs_ext_open(slice, flags, now, ret, err);
 	return rc ? error_prefix(err, rc, "%s: %s", g->disk->name, what) : 0;
 }
 
@@ -85,31 +100,25 @@ static char *distribution(struct fs *fs)
 	return NULL;
 }
 
-/* Which volume is the root? Every readable one is looked into. */
-static int find_root(struct guest *g, int wanted, unsigned flags, int64_t now, const struct volume **ret, struct p2h_error *err)
+/* Looks into every readable volume, those that need the appliance or the others. */
+static int look_for_root(struct guest *g, int wanted, bool by_appliance, unsigned flags, int64_t now, const struct volume **ret, struct p2h_error *err)
 {
-	const struct volume *found = NULL;
-	size_t fitting = 0;
-	struct buf list = {0};
-	CLEANUP_FREE char *text = NULL;
-
 	for (size_t i = 0; i < g->volumes.len; i++) {
 		const struct volume *v = &g->volumes.item[i];
 		CLEANUP_FREE char *name = NULL;
 		struct fs *fs = NULL;
 		int rc;
 
-		if ((!is_ext(v) && !has_ext_magic(g->disk, v)) || (wanted >= 0 && v->number != (unsigned)wanted))
+		if (!is_readable(g, v) || in_appliance(g, v) != by_appliance || (wanted >= 0 && v->number != (unsigned)wanted))
 			continue;
 		rc = open_volume(g, v, 0, now, &fs, err);
 		if (rc) {
-			if (g->volumes.len == 1 || wanted >= 0 || rc == P2H_NOMEM)
+			if (g->volumes.len == 1 || wanted >= 0 || rc == P2H_NOMEM || rc == P2H_TOOL)
 				return rc;
 			continue; /* a damaged neighbour is no reason to give up */
 		}
 		if (looks_like_root(fs, flags)) {
-			found = v;
-			fitting++;
+			*ret = v;
 			name = distribution(fs);
 			strlist_addf(&g->candidates, "%u: %s, %s", v->number, v->content, name ? name : "unknown distribution");
 		}
@@ -117,27 +126,35 @@ static int find_root(struct guest *g, int wanted, unsigned flags, int64_t now, c
 		if (rc)
 			return rc;
 	}
-	if (g->candidates.failed)
-		return error_nomem(err);
-	if (fitting == 1) {
-		*ret = found;
-		return 0;
-	}
-	if (fitting > 1) {
+	return g->candidates.failed ? error_nomem(err) : 0;
+}
+
+/* Which volume is the root? The appliance is asked only where no file system without it has one. */
+static int find_root(struct guest *g, int wanted, unsigned flags, int64_t now, const struct volume **ret, struct p2h_error *err)
+{
+	struct buf list = {0};
+	CLEANUP_FREE char *text = NULL;
+	int rc = look_for_root(g, wanted, false, flags, now, ret, err);
+
+	if (!rc && !g->candidates.len)
+		rc = look_for_root(g, wanted, true, flags, now, ret, err);
+	if (rc || g->candidates.len == 1)
+		return rc;
+	if (g->candidates.len > 1) {
 		for (size_t i = 0; i < g->candidates.len; i++)
 			buf_printf(&list, "%s%s", i ? "; " : "", g->candidates.item[i]);
 		text = buf_take(&list);
 		return error_set(err, P2H_REFUSED, "%s: %zu file systems look like a root, choose one with --root N (%s)",
-				 g->disk->name, fitting, text ? text : "");
+				 g->disk->name, g->candidates.len, text ? text : "");
 	}
 	for (size_t i = 0; i < g->volumes.len; i++) {
 		const struct volume *v = &g->volumes.item[i];
 		char what[32];
 
-		if (!v->content[0] || is_ext(v) || !strcmp(v->content, "swap") || (wanted >= 0 && v->number != (unsigned)wanted))
+		if (!v->content[0] || is_readable(g, v) || !strcmp(v->content, "swap") || (wanted >= 0 && v->number != (unsigned)wanted))
 			continue;
 		describe_volume(v, what, sizeof(what));
-		return error_set(err, P2H_UNSUPPORTED, "%s: %s holds %s, which this version cannot read (ext2, ext3 and ext4 it can)",
+		return error_set(err, P2H_UNSUPPORTED, "%s: %s holds %s, which this version cannot read (ext2, ext3, ext4 and XFS it can)",
 				 g->disk->name, what, v->content);
 	}
 	if (wanted >= 0)
@@ -154,12 +171,20 @@ static unsigned mount_flags(const char *path, unsigned flags)
 	return (flags & GUEST_WRITE) && (!strcmp(path, "/boot") || !strcmp(path, "/usr") || !strcmp(path, "/etc")) ? FS_WRITE : 0;
 }
 
+/* The appliance is not started for what does not matter to the conversion. */
+static bool is_worth_mounting(const struct guest *g, const struct volume *v, const char *path)
+{
+	if (!in_appliance(g, v))
+		return is_ext(v);
+	return appliance_is_started(g->disk->drive) || !strcmp(path, "/boot") || !strcmp(path, "/usr") || !strcmp(path, "/etc");
+}
+
 static int mount_one(struct guest *g, const struct volume *v, const char *path, unsigned flags, int64_t now, struct p2h_error *err)
 {
 	struct fs *fs = NULL;
 	int rc;
 
-	if (!is_ext(v) || !fs_is_dir(g->fs, path)) {
+	if (!is_worth_mounting(g, v, path) || !fs_is_dir(g->fs, path)) {
 		strlist_addf(&g->unmounted, "%s on %u (%s)", path, v->number, v->content[0] ? v->content : "unknown");
 		return g->unmounted.failed ? error_nomem(err) : 0;
 	}

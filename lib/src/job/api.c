@@ -11,18 +11,23 @@ int p2h_verify_image(const char *image, const struct p2h_options *options, enum 
 	unsigned targets = options->targets ? options->targets : P2H_TARGET_XEN_HVM | P2H_TARGET_NITRO;
 	CLEANUP(verify_report_done) struct verify_report report = {0};
 	CLEANUP(buf_done) struct buf text = {0};
-	CLEANUP_DISK struct disk *d = NULL;
+	struct p2h_job job = {.options = *options};
 	struct report_input in = {.verb = "verify", .source = image, .output = "", .output_format = "", .after = &report, .targets = targets};
 	int rc;
 
 	error_forget_nomem();
 	rc = host_check_unused(image, false, err);
 	if (!rc)
-		rc = disk_open(image, options->input_format, 0, &d, err);
+		rc = disk_open(image, options->input_format, 0, &job.source_disk, err);
 	if (!rc)
-		rc = verify_disk(d, options->root_given ? options->root : -1, targets, &report, err);
+		rc = job_appliance_add(&job, job.source_disk, &job.recovered, &job.drive, err);
+	if (!rc)
+		rc = verify_disk(job_view(&job), options->root_given ? options->root : -1, targets, &report, err);
 	if (!rc)
 		rc = format == P2H_JSON ? report_json(&in, &text, err) : report_text(&in, &text, err);
+	appliance_close(job.appliance);
+	transaction_close(job.recovered);
+	disk_close(job.source_disk);
 	if (error_noted_nomem()) /* it may have been taken for an answer */
 		return error_nomem(err);
 	if (rc)

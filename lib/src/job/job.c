@@ -65,11 +65,12 @@ int p2h_open(const char *source, const struct p2h_options *options, struct p2h_j
 static int verify_before(struct p2h_job *job, struct p2h_error *err)
 {
 	uint8_t sector[512];
-	int rc = disk_read(job->source_disk, sector, 0, sizeof(sector), err);
+	struct disk *source = job->drive ? job_view(job) : job->source_disk; /* what lies below is read faster */
+	int rc = disk_read(source, sector, 0, sizeof(sector), err);
 
 	if (rc || sector[510] != 0x55 || sector[511] != 0xaa)
 		return rc;
-	rc = verify_disk(job->source_disk, (int)job->guest->root_number, job->targets, &job->before, err);
+	rc = verify_disk(source, (int)job->guest->root_number, job->targets, &job->before, err);
 	if (rc)
 		return rc;
 	job->have_before = true;
@@ -168,6 +169,8 @@ static int apply(struct p2h_job *job, struct p2h_error *err)
 		return rc;
 	c.disk = transaction_disk(job->transaction);
 	rc = job_recovery_apply(job, err);
+	if (!rc)
+		rc = job_appliance_show(job, job->transaction, err);
 	if (!rc)
 		rc = apply_plan(&c, &job->space_after, err);
 	if (!rc)
@@ -284,6 +287,8 @@ static int try_out(struct p2h_job *job, struct p2h_error *err)
 
 static void forget_plan(struct p2h_job *job)
 {
+	if (job->transaction)
+		job_appliance_show(job, NULL, NULL);
 	transaction_close(TAKE(job->transaction));
 	disk_close(TAKE(job->shifted));
 	plan_done(&job->plan);
@@ -367,11 +372,13 @@ void p2h_close(struct p2h_job *job)
 {
 	if (!job)
 		return;
+	guest_close(job->guest, NULL);
+	guest_close(job->donor, NULL);
+	appliance_close(job->appliance); /* before what its drives show */
+	job->drive = NULL;
 	forget_plan(job);
 	facts_done(&job->facts);
 	verify_report_done(&job->before);
-	guest_close(job->guest, NULL);
-	guest_close(job->donor, NULL);
 	job_recover_done(job);
 	disk_close(job->source_disk);
 	disk_close(job->donor_disk);

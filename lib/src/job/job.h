@@ -3,6 +3,7 @@
 #define P2H_JOB_JOB_H
 
 #include "disk/commit.h"
+#include "fs/appliance.h"
 #include "fs/recover.h"
 #include "report/report.h"
 
@@ -15,7 +16,9 @@ struct p2h_job {
 	bool dry_run;
 
 	struct disk *source_disk, *donor_disk;
-	struct transaction *recovered;    /* over the source: what journals held, for reading; NULL: nothing to replay */
+	struct appliance *appliance;      /* NULL: neither source nor donor may need it */
+	struct appliance_drive *drive;    /* the source's: shows `recovered`, and `transaction` once there is one */
+	struct transaction *recovered;    /* over the source: what journals held, for reading; NULL: nothing to replay, and no appliance */
 	struct transaction *donor_recovered;
 	struct facts_recovery *recovery;  /* per volume of the source that was looked at or needed it; words are its own */
 	size_t recoveries;
@@ -50,6 +53,14 @@ int job_check_end(struct p2h_job *job, struct p2h_error *err);
 /* The donor's journals; what cannot be replayed becomes a warning. */
 int job_recover_donor(struct p2h_job *job, struct p2h_error *err);
 void job_recover_done(struct p2h_job *job);
+
+/*
+ * appliance.c: makes source or donor a drive of libguestfs' appliance where a volume of it is for that to read. *t is then a transaction over it (made if
+ * it was NULL), *ret its drive; both are left alone otherwise.
+ */
+int job_appliance_add(struct p2h_job *job, struct disk *disk, struct transaction **t, struct appliance_drive **ret, struct p2h_error *err);
+/* The source's drive, if there is one, shows the conversion from now on, or (NULL) what it was before. */
+int job_appliance_show(struct p2h_job *job, struct transaction *t, struct p2h_error *err);
 struct disk *job_view(const struct p2h_job *job); /* the source as it is to be read */
 struct disk *job_donor_view(const struct p2h_job *job); /* the donor likewise */
 /* Puts what was found into the facts. */

@@ -67,6 +67,7 @@ static int check_target(const struct p2h_job *job, struct p2h_error *err)
 static int open_donor(struct p2h_job *job, struct p2h_error *err)
 {
 	const char *name = job->options.donor;
+	struct appliance_drive *drive = NULL;
 	struct stat st;
 	int rc;
 
@@ -81,6 +82,8 @@ static int open_donor(struct p2h_job *job, struct p2h_error *err)
 		rc = disk_open(name, NULL, 0, &job->donor_disk, err);
 	if (!rc)
 		rc = job_recover_donor(job, err);
+	if (!rc)
+		rc = job_appliance_add(job, job->donor_disk, &job->donor_recovered, &drive, err);
 	return rc ? rc : guest_open(job_donor_view(job), -1, GUEST_DONOR, 0, &job->donor, err);
 }
 
@@ -94,6 +97,8 @@ static int open_source(struct p2h_job *job, struct p2h_error *err)
 		rc = disk_open(job->source, o->input_format, 0, &job->source_disk, err);
 	if (!rc)
 		rc = job_recover(job, err);
+	if (!rc)
+		rc = job_appliance_add(job, job->source_disk, &job->recovered, &job->drive, err);
 	return rc ? rc : guest_open(job_view(job), o->root_given ? o->root : -1, 0, 0, &job->guest, err);
 }
 

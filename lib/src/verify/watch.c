@@ -74,6 +74,8 @@ int watch_open(struct disk *under, struct p2h_error *first, struct disk **ret, s
 	w->under = under;
 	w->first = first;
 	w->d.format = under->format;
+	w->d.drive = under->drive;
+	w->d.drive_off = under->drive_off;
 	*ret = &w->d;
 	return 0;
 }

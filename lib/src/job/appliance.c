@@ -1,0 +1,59 @@
+/* appliance.c - which disks of a job libguestfs' appliance gets, and what it sees of the conversion */
+#include "job/job.h"
+
+#include "base/cleanup.h"
+
+#define MEMORY_BUDGET (16 * 1024 * 1024u)
+
+static void tell_start(void *arg)
+{
+	job_progress(arg, "starting libguestfs' appliance", 0, 0);
+}
+
+static void pass_log(void *arg, const char *text, size_t len)
+{
+	const struct p2h_job *job = arg;
+
+	if (job->options.log)
+		job->options.log(job->options.log_arg, text, len);
+}
+
+static bool takes_any(const struct appliance_options *o, const struct volumes *volumes)
+{
+	for (size_t i = 0; i < volumes->len; i++)
+		if (appliance_takes(o, volumes->item[i].content))
+			return true;
+	return false;
+}
+
+int job_appliance_add(struct p2h_job *job, struct disk *disk, struct transaction **t, struct appliance_drive **ret, struct p2h_error *err)
+{
+	const struct appliance_options o = {.all = job->options.engine == P2H_ENGINE_GUESTFS, .starting = tell_start, .log = pass_log, .arg = job};
+	CLEANUP(volumes_done) struct volumes volumes = {0};
+	int rc = job->options.engine == P2H_ENGINE_EXT ? 0 : volumes_probe(disk, &volumes, err);
+
+	if (rc || !takes_any(&o, &volumes))
+		return rc;
+	if (!job->appliance)
+		rc = appliance_new(&o, &job->appliance, err);
+	if (!rc && !*t)
+		rc = transaction_open(disk, MEMORY_BUDGET, NULL, t, err);
+	if (!rc)
+		rc = appliance_add(job->appliance, transaction_disk(*t), ret, err);
+	if (!rc)
+		transaction_disk(*t)->drive = *ret;
+	return rc;
+}
+
+int job_appliance_show(struct p2h_job *job, struct transaction *t, struct p2h_error *err)
+{
+	struct disk *d = t ? transaction_disk(t) : job_view(job);
+	uint64_t off = t ? job->plan.shift : 0;
+	int rc = job->drive ? appliance_show(job->drive, d, off, err) : 0;
+
+	if (!rc && job->drive) {
+		d->drive = job->drive;
+		d->drive_off = off;
+	}
+	return rc;
+}
