@@ -150,8 +150,9 @@ static int add_entry(ext2_ino_t dir, int kind, struct ext2_dir_entry *d, int off
 	struct list *list = data;
 	const size_t len = (size_t)ext2fs_dirent_name_len(d);
 
-	(void)dir, (void)offset, (void)block_size, (void)block;
-	if (kind != DIRENT_OTHER_FILE || !d->inode)
+	(void)dir, (void)offset, (void)block_size, (void)block, (void)kind;
+	/* Not by kind: in a directory that lies in its inode libext2fs calls ".." a file like others. */
+	if (!d->inode || (len == 1 && d->name[0] == '.') || (len == 2 && d->name[0] == '.' && d->name[1] == '.'))
 		return 0;
 	if (!(list->len & (list->len - 1)))
 		list->entry = checked(realloc(list->entry, (list->len ? 2 * list->len : 1) * sizeof(*list->entry)));
