@@ -477,6 +477,9 @@ static void inline_data(struct fixture *x) { strlist_add(&x->facts.features, "in
 static void boot_on_xfs(struct fixture *x) { strlist_add(&x->facts.unmounted, "/boot on 2 (xfs)"); }
 static void no_uuid(struct fixture *x) { x->facts.root_uuid = ""; }
 
+static void flat_xfs(struct fixture *x) { x->facts.root_type = "xfs"; x->options.layout = P2H_LAYOUT_FLAT; }
+static void crowded_xfs(struct fixture *x) { x->facts.root_type = "xfs"; x->facts.volumes.table = TABLE_MBR; x->facts.boot.gap_sectors = 1; }
+
 static const struct {
 	const char *rule;
 	void (*spoil)(struct fixture *x);
@@ -497,6 +500,8 @@ static const struct {
 	{"grub-features", inline_data, "inline_data"},
 	{"unmounted", boot_on_xfs, "xfs"},
 	{"layout", no_uuid, "UUID"},
+	{"boot-loader", flat_xfs, "it cannot be flat"},
+	{"boot-loader", crowded_xfs, "xfs has no boot loader inode"},
 };
 
 /* What was put right before the facts were read is told, and so is what is wrong with a volume that nothing is written to. */

@@ -135,6 +135,21 @@ static void choose_place(struct planner *p, struct action *a)
 	}
 }
 
+/* Only ext leaves the first sectors of its volume free and has an inode for a boot loader. */
+static void refuse_inode5(struct planner *p)
+{
+	const struct facts *f = p->facts;
+
+	if (p->plan->layout == P2H_LAYOUT_FLAT)
+		planner_block(p, arena_printf(p->arena, "superblock: %s", f->root_type),
+			      "this file system uses sector 0, where the BIOS looks for the boot loader: it cannot be flat",
+			      "--layout partition, which puts 1 MiB in front of it in a new output");
+	else
+		planner_block(p, arena_printf(p->arena, "%llu sectors before the first partition", (unsigned long long)f->boot.gap_sectors),
+			      arena_printf(p->arena, "GRUB's core image of %zu sectors has no place: %s has no boot loader inode", f->host.core_len / 512, f->root_type),
+			      "make room before the first partition, or a BIOS boot partition on GPT, on a copy");
+}
+
 void rule_boot_loader(struct planner *p)
 {
 	const struct facts *f = p->facts;
@@ -144,6 +159,9 @@ void rule_boot_loader(struct planner *p)
 		return;
 	a = planner_action(p, ACTION_BOOT_LOADER, "/boot/grub/i386-pc",
 			   arena_printf(p->arena, "GRUB %s for BIOS", f->host.grub_version));
-	if (a)
-		choose_place(p, a);
+	if (!a)
+		return;
+	choose_place(p, a);
+	if (a->place == PLACE_INODE5 && strncmp(f->root_type, "ext", 3))
+		refuse_inode5(p);
 }
