@@ -154,6 +154,8 @@ static int find_root(struct guest *g, int wanted, unsigned flags, int64_t now, c
 		if (!v->content[0] || is_readable(g, v) || !strcmp(v->content, "swap") || (wanted >= 0 && v->number != (unsigned)wanted))
 			continue;
 		describe_volume(v, what, sizeof(what));
+		if (!strcmp(v->content, "xfs"))
+			return error_set(err, P2H_UNSUPPORTED, "%s: %s holds xfs, which libext2fs cannot read: use --engine auto", g->disk->name, what);
 		return error_set(err, P2H_UNSUPPORTED, "%s: %s holds %s, which this version cannot read (ext2, ext3, ext4 and XFS it can)",
 				 g->disk->name, what, v->content);
 	}

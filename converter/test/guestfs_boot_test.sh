@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# What goes through libguestfs: a donor and a guest on XFS. The samples' own trees are put on XFS by guestfish. The guest is converted, booted, and what
+# XFS cannot be is refused.
+set -euo pipefail
+# shellcheck source=support.sh
+. "$(dirname "${BASH_SOURCE[0]}")/support.sh"
+need qemu-system-x86_64 guestfish mkfs.xfs xfs_repair jq blkid mmdebstrap
+
+# Where libguestfs has no kernel to start there is nothing to test; a module that was not built is a fault of the build.
+export LIBGUESTFS_BACKEND=direct
+if [ "${PV2HVM_ACCEL:-}" = tcg ]; then export LIBGUESTFS_BACKEND_SETTINGS=force_tcg; fi
+ext_guest=$(sample tiny-busybox)
+ext_donor=$(sample donor-bookworm)
+guest=$work/guest.raw donor=$work/donor.raw
+uuid=6d0c7c1e-9a54-4f1d-8a0e-0a1b2c3d4e5f
+
+# on_xfs FROM OFFSET TO OFFSET: a tree from ext to XFS, both a file system at a byte offset of a raw image; guestfish commands on what has been
+# mounted come from standard input
+on_xfs() {
+	guestfish <<-END
+		add-drive $1 readonly:true format:raw
+		add-drive $2 format:raw
+		run
+		mkmountpoint /from
+		mkmountpoint /to
+		mount-ro $3 /from
+		mkfs xfs $4
+		mount $4 /to
+		tar-out /from $work/tree.tar numericowner:true xattrs:true
+		tar-in $work/tree.tar /to xattrs:true
+		$(cat)
+	END
+	rm -f "$work/tree.tar"
+}
+
+truncate -s 2G "$donor"
+echo '2048,,83,*' | sfdisk -q "$donor"
+truncate -s 400M "$guest"
+check "guestfish puts the donor on XFS" on_xfs "$ext_donor" "$donor" /dev/sda1 /dev/sdb1 </dev/null
+check "guestfish puts the guest on XFS" on_xfs "$ext_guest" "$guest" /dev/sda /dev/sdb <<-END
+	download /to/etc/fstab $work/fstab
+	! sed -i 's/ ext4 / xfs /' $work/fstab
+	upload $work/fstab /to/etc/fstab
+	umount /to
+	xfs-admin /dev/sdb uuid:$uuid
+END
+sum_guest=$(sum "$guest") sum_donor=$(sum "$donor")
+
+# --- a donor on XFS gives what the same donor on ext4 gives
+check "converts with a donor on ext4" "$PV2HVM" convert "$ext_guest" --donor "$ext_donor" -o "$work/ext.raw"
+check "converts with a donor on XFS" "$PV2HVM" convert "$ext_guest" --donor "$donor" -o "$work/xfs.raw"
+check "both results are the same" cmp "$work/ext.raw" "$work/xfs.raw"
+equal "the donor is unchanged" "$sum_donor" "$(sum "$donor")"
+check "libext2fs reads an ext4" "$PV2HVM" inspect "$ext_guest" --report "$work/by-ext.json"
+check "libguestfs reads it too" "$PV2HVM" inspect "$ext_guest" --engine guestfs --report "$work/by-guestfs.json"
+equal "and finds the same kernels, menus and services" "$(jq -S '.guest | del(.inode_size, .features)' "$work/by-ext.json")" \
+	"$(jq -S '.guest | del(.inode_size, .features)' "$work/by-guestfs.json")"
+rm -f "$work/ext.raw" "$work/xfs.raw"
+
+# --- a guest on XFS
+check "inspect: a guest on XFS" "$PV2HVM" inspect "$guest" --report "$work/inspect.json"
+equal "inspect: its root" "xfs $uuid" "$(jq -r '.source | .volumes[.root] | "\(.content) \(.uuid)"' "$work/inspect.json")"
+check "converts a guest on XFS" "$PV2HVM" convert "$guest" --donor "$ext_donor" -o "$work/hvm.raw" --target nitro,kvm --report "$work/report.json"
+equal "the guest is unchanged" "$sum_guest" "$(sum "$guest")"
+equal "it is in a partition" 'partition 1 2048' \
+	"$(jq -r '"\(.plan.layout) \(.layout_after.partitions[0] | "\(.number) \(.start_sector)")"' "$work/report.json")"
+check "verify: it would boot" "$PV2HVM" verify "$work/hvm.raw" --target nitro,kvm
+dd if="$work/hvm.raw" of="$work/volume.raw" bs=1M skip=1 conv=sparse status=none
+check "xfs_repair finds nothing" xfs_repair -n "$work/volume.raw"
+rm -f "$work/volume.raw"
+check "it boots" boot "$work/hvm.raw" --bus nvme --timeout 600 --expect "^P2H root=/dev/nvme0n1p1 cmdline-root=UUID=$uuid\$" \
+	--expect '^P2H mount: /dev/nvme0n1p1 / xfs rw' --expect '^P2H net=10\.0\.2\.15$' --expect '^P2H modprobe=ok'
+truncate -s 4M "$work/probe"
+if fallocate --insert-range --offset 0 --length 1MiB "$work/probe" 2>/dev/null; then
+	check "converts in place" "$PV2HVM" convert "$guest" --donor "$ext_donor" --in-place --target nitro,kvm
+	check "in place: it would boot" "$PV2HVM" verify "$guest" --target nitro,kvm
+	check "undo" "$PV2HVM" undo "$guest"
+	equal "undo gave every byte back" "$sum_guest" "$(sum "$guest")"
+fi
+
+# --- what is refused
+status=0
+"$PV2HVM" convert "$guest" --donor "$ext_donor" -o "$work/flat.raw" --layout flat >"$work/out" 2>"$work/err" || status=$?
+equal "flat: exit status" 3 "$status"
+check "flat: says why" grep -q 'it cannot be flat' "$work/err"
+status=0
+"$PV2HVM" convert "$guest" --donor "$ext_donor" -o "$work/flat.raw" --engine ext >"$work/out" 2>"$work/err" || status=$?
+equal "--engine ext: exit status" 1 "$status"
+check "--engine ext: says what to do" grep -q 'xfs.*--engine' "$work/err"
+check "nothing was written" test ! -e "$work/flat.raw"
+
+finish
