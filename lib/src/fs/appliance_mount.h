@@ -1,21 +1,52 @@
-/* appliance_mount.h - inside fs/: a file system mounted in the appliance, shared by all that have it open */
+/* appliance_mount.h - inside fs/: the appliance, its drives, and file systems mounted in it, each shared by all that have it open */
 #ifndef P2H_FS_APPLIANCE_MOUNT_H
 #define P2H_FS_APPLIANCE_MOUNT_H
 
+#include "disk/serve.h"
 #include "fs/appliance.h"
 #include "fs/appliance_module.h"
 #include "fs/dircache.h"
+
+#define APPLIANCE_DRIVES 26u /* /dev/sda to /dev/sdz */
+
+struct appliance_drive {
+	struct appliance *appliance;
+	char letter;
+	struct disk *disk; /* what it shows: from off on, size bytes */
+	uint64_t off, size;
+	struct disk_server *server; /* once it was started */
+	char socket[64];
+};
+
+struct appliance {
+	struct appliance_options options;
+	void *module;
+	const struct appliance_module *calls;
+	void *handle; /* the module's; NULL: not started */
+	bool failed;
+	struct p2h_error failure; /* of the start, told again to whoever asks next */
+	struct appliance_drive *drive[APPLIANCE_DRIVES];
+	unsigned drives;
+	struct appliance_mount *mounts;
+	char dir[32]; /* of the sockets */
+};
 
 struct appliance_mount {
 	struct appliance_mount *next;
 	struct appliance_drive *drive;
 	unsigned number;
-	char device[24], where[24]; /* "/dev/sda1", "/p2h1" */
+	char device[24], where[24]; /* "/dev/sda1", "/p2h-a1" */
 	struct appliance_content content;
 	unsigned users;
 	bool mounted, writing; /* writing: one of the users does */
 	struct dircache *cache;
 };
+
+/* Once; who asks again after a failure is told the same. */
+int appliance_start(struct appliance *a, struct p2h_error *err);
+
+int appliance_do_mount(struct appliance_mount *m, bool write, struct p2h_error *err);
+int appliance_do_unmount(struct appliance_mount *m, struct p2h_error *err); /* if it is mounted */
 
 /* Starts the appliance if need be, mounts, counts the user. P2H_BUSY: another one writes. */
 int appliance_mount_get(struct appliance_drive *drive, unsigned number, bool write, struct appliance_mount **ret, struct p2h_error *err);

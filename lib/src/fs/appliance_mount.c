@@ -1,0 +1,185 @@
+#include "fs/appliance_mount.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+const struct appliance_module *appliance_calls(const struct appliance_mount *m, void **ret_handle)
+{
+	*ret_handle = m->drive->appliance->handle;
+	return m->drive->appliance->calls;
+}
+
+/* What a disk of ours could not do is why the appliance could not: that is the better message. */
+int appliance_failed(const struct appliance_mount *m, int errnum, const char *path, struct p2h_error *err)
+{
+	struct appliance *a = m->drive->appliance;
+	int rc = disk_server_failed(m->drive->server, err);
+
+	if (rc)
+		return error_prefix(err, rc, "%s", path);
+	if (errnum == EIO)
+		return error_set(err, P2H_IO, "%s: %s", path, a->calls->message(a->handle));
+	return error_sys(err, errnum, "%s", path);
+}
+
+int appliance_do_mount(struct appliance_mount *m, bool write, struct p2h_error *err)
+{
+	struct appliance *a = m->drive->appliance;
+	bool xfs = !strcmp(m->content.type, "xfs");
+	char options[64];
+	int errnum;
+
+	/* A donor may have the UUID of the guest, when both were made from one image. */
+	snprintf(options, sizeof(options), "%s,noatime%s", write ? "rw" : "ro", xfs ? ",nouuid" : "");
+	errnum = a->calls->mount(a->handle, m->device, options, m->where);
+	if (!errnum) {
+		m->mounted = true;
+		m->writing = write;
+		return 0;
+	}
+	if (disk_server_failed(m->drive->server, err))
+		return error_prefix(err, P2H_IO, "%s", m->content.type);
+	return error_set(err, P2H_UNSUPPORTED, "%s: libguestfs cannot mount it: %s", m->content.type, a->calls->message(a->handle));
+}
+
+int appliance_do_unmount(struct appliance_mount *m, struct p2h_error *err)
+{
+	struct appliance *a = m->drive->appliance;
+	int errnum = m->mounted ? a->calls->umount(a->handle, m->where) : 0;
+
+	m->mounted = m->writing = false;
+	dircache_clear(m->cache);
+	return errnum ? appliance_failed(m, errnum, m->where, err) : 0;
+}
+
+static int source_list(void *arg, const char *path, struct dircache *c, struct p2h_error *err);
+static int source_lstat(void *arg, const char *path, struct fs_stat *ret, struct p2h_error *err);
+static int source_readlink(void *arg, const char *path, char **ret, struct p2h_error *err);
+
+static int new_mount(struct appliance_drive *drive, unsigned number, struct appliance_mount **ret, struct p2h_error *err)
+{
+	struct appliance *a = drive->appliance;
+	CLEANUP_FREE struct appliance_mount *m = calloc(1, sizeof(*m));
+	struct dircache_source source = {.list = source_list, .lstat = source_lstat, .readlink = source_readlink, .arg = m};
+	int errnum;
+
+	if (!m)
+		return error_nomem(err);
+	m->drive = drive;
+	m->number = number;
+	if (number)
+		snprintf(m->device, sizeof(m->device), "/dev/sd%c%u", drive->letter, number);
+	else
+		snprintf(m->device, sizeof(m->device), "/dev/sd%c", drive->letter);
+	snprintf(m->where, sizeof(m->where), "/p2h-%c%u", drive->letter, number);
+	errnum = a->calls->content(a->handle, m->device, &m->content);
+	if (errnum)
+		return appliance_failed(m, errnum, m->device, err);
+	m->cache = dircache_new(&source);
+	if (!m->cache)
+		return error_nomem(err);
+	m->next = a->mounts;
+	a->mounts = m;
+	*ret = TAKE(m);
+	return 0;
+}
+
+static struct appliance_mount *find_mount(const struct appliance_drive *drive, unsigned number)
+{
+	struct appliance_mount *m = drive->appliance->mounts;
+
+	while (m && (m->drive != drive || m->number != number))
+		m = m->next;
+	return m;
+}
+
+int appliance_mount_get(struct appliance_drive *drive, unsigned number, bool write, struct appliance_mount **ret, struct p2h_error *err)
+{
+	struct appliance_mount *m = NULL;
+	int rc = appliance_start(drive->appliance, err);
+
+	if (!rc) {
+		m = find_mount(drive, number);
+		rc = m ? 0 : new_mount(drive, number, &m, err);
+	}
+	if (rc)
+		return rc;
+	if (m->writing && write)
+		return error_set(err, P2H_BUSY, "%s: open for writing already", m->device);
+	if (m->mounted && write)
+		rc = appliance_do_unmount(m, err);
+	if (!rc && !m->mounted)
+		rc = appliance_do_mount(m, write, err);
+	if (rc)
+		return rc;
+	m->users++;
+	*ret = m;
+	return 0;
+}
+
+/* It stays mounted for reading: whoever looks for a root comes back. */
+int appliance_mount_put(struct appliance_mount *m, bool wrote, struct p2h_error *err)
+{
+	int rc = wrote ? appliance_do_unmount(m, err) : 0;
+
+	m->users--;
+	return rc || !wrote || !m->users ? rc : appliance_do_mount(m, false, err);
+}
+
+/* ---- what a mount's cache asks ---- */
+
+static void path_there(const struct appliance_mount *m, const char *path, char *ret, size_t size)
+{
+	snprintf(ret, size, "%s%s", m->where, path);
+}
+
+static void add_name(void *arg, const char *name, const struct fs_stat *st)
+{
+	dircache_add(arg, name, st);
+}
+
+static int source_list(void *arg, const char *path, struct dircache *c, struct p2h_error *err)
+{
+	struct appliance_mount *m = arg;
+	char there[FS_PATH_MAX + 32];
+	void *handle;
+	const struct appliance_module *calls = appliance_calls(m, &handle);
+	int errnum;
+
+	path_there(m, path, there, sizeof(there));
+	errnum = calls->list(handle, there, add_name, c);
+	return errnum ? appliance_failed(m, errnum, path, err) : 0;
+}
+
+static int source_lstat(void *arg, const char *path, struct fs_stat *ret, struct p2h_error *err)
+{
+	struct appliance_mount *m = arg;
+	char there[FS_PATH_MAX + 32];
+	void *handle;
+	const struct appliance_module *calls = appliance_calls(m, &handle);
+	int errnum;
+
+	path_there(m, path, there, sizeof(there));
+	errnum = calls->lstat(handle, there, ret);
+	return errnum ? appliance_failed(m, errnum, path, err) : 0;
+}
+
+static int source_readlink(void *arg, const char *path, char **ret, struct p2h_error *err)
+{
+	struct appliance_mount *m = arg;
+	char there[FS_PATH_MAX + 32];
+	void *handle;
+	const struct appliance_module *calls = appliance_calls(m, &handle);
+	int errnum;
+
+	path_there(m, path, there, sizeof(there));
+	errnum = calls->readlink(handle, there, ret);
+	if (!errnum && strlen(*ret) >= FS_PATH_MAX) {
+		free(TAKE(*ret));
+		return error_set(err, P2H_CORRUPT, "%s: a symbolic link of more than %u bytes", path, FS_PATH_MAX - 1);
+	}
+	return errnum ? appliance_failed(m, errnum, path, err) : 0;
+}
