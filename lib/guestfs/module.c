@@ -369,14 +369,23 @@ static int module_set_meta(void *a, const char *path, const struct fs_meta *meta
 	return result(a, guestfs_utimens(g, path, meta->atime, meta->atime_nsec, meta->mtime, meta->mtime_nsec));
 }
 
-/* libguestfs passes the value as a string: only a NUL at its end arrives. */
+/* libguestfs passes the value as a string: it must end in a NUL, and nothing behind one arrives. */
 static int module_set_xattr(void *a, const char *path, const char *name, const void *value, size_t len)
 {
-	const char *nul = memchr(value, '\0', len);
+	const char *nul = len ? memchr(value, '\0', len) : NULL;
+	char *text;
+	int rc;
 
 	if (nul && nul != (const char *)value + len - 1)
 		return ENOTSUP;
-	return result(a, guestfs_lsetxattr(g_of(a), name, value, (int)len, path));
+	text = malloc(len + 1);
+	if (!text)
+		return ENOMEM;
+	memcpy(text, value, len);
+	text[len] = '\0';
+	rc = result(a, guestfs_lsetxattr(g_of(a), name, text, (int)len, path));
+	free(text);
+	return rc;
 }
 
 static const struct appliance_module module = {

@@ -34,7 +34,7 @@ static void unlock(pthread_mutex_t **held)
 	pthread_mutex_unlock(*held);
 }
 
-#define HOLD_LOCK(t) CLEANUP(unlock) pthread_mutex_t *held = lock(t)
+#define HOLD_LOCK(t) CLEANUP(unlock) __attribute__((unused)) pthread_mutex_t *held = lock(t)
 
 /* Bytes of the disk that lie in `count` blocks from this one; the disk may end within a block. */
 static size_t bytes_of(const struct transaction *t, uint64_t block, uint64_t count)

@@ -62,7 +62,8 @@ static void add_xattr(void *arg, const char *name, const void *value, size_t len
 		l->failed = true;
 		return;
 	}
-	memcpy(x.value, value, len);
+	if (len)
+		memcpy(x.value, value, len);
 	l->found.item[l->found.len++] = x;
 }
 
