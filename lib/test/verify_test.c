@@ -133,6 +133,7 @@ static void test_separate_boot(void **state)
 {
 	static const struct verify_row good = {"separate /boot", NULL, NULL, 0, VERIFY_PASS, NULL, NULL, false};
 	static const struct verify_row features = {"separate /boot", NULL, NULL, 0, VERIFY_FAIL, "file-system", "volume 2", false};
+	static const struct verify_row casefold = {"casefold", NULL, NULL, 0, VERIFY_FAIL, "file-system", "without CONFIG_UNICODE", false};
 	CLEANUP_DISK struct disk *d = NULL;
 	struct verify_report r = {0};
 	bool held;
@@ -151,6 +152,10 @@ static void test_separate_boot(void **state)
 	edit_bits(d, BOOTIMAGE_SUPERBLOCK + 0x60, 0x8000);
 	assert_int_equal(verify_disk(d, -1, VERIFY_ALL, &r, NULL), 0);
 	assert_true(verify_row_holds(&good, &r));
+	verify_report_done(&r);
+	edit_bits(d, BOOTIMAGE_SUPERBLOCK + 0x62, 0x2);
+	assert_int_equal(verify_disk(d, -1, VERIFY_ALL, &r, NULL), 0);
+	assert_true(verify_row_holds(&casefold, &r));
 	verify_report_done(&r);
 	edit_bits(d, BOOT_AT + 1024 + 0x60, 0x8000);
 	assert_int_equal(verify_disk(d, -1, VERIFY_ALL, &r, NULL), 0);

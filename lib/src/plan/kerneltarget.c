@@ -50,12 +50,20 @@ static void check_initramfs(struct planner *p)
 
 static void check_features(struct planner *p)
 {
-	for (const struct fs_feature *f = fs_feature_since; f->name; f++)
-		if (strlist_has(&p->facts->features, f->name) && kernel_before(p, f->major, f->minor))
+	for (const struct fs_feature *f = fs_feature_since; f->name; f++) {
+		if (!strlist_has(&p->facts->features, f->name))
+			continue;
+		if (kernel_before(p, f->major, f->minor))
 			planner_block(p, arena_printf(p->arena, "superblock: %s", f->name),
 				      arena_printf(p->arena, "the root file system has a feature that Linux knows from %u.%u; %s boots", f->major, f->minor,
 						   p->plan->kernel),
 				      arena_printf(p->arena, "choose a kernel that is Linux %u.%u or newer", f->major, f->minor));
+		else if (f->option && donor_config(&p->facts->donor, f->option) == 'n')
+			planner_block(p, arena_printf(p->arena, "superblock: %s", f->name),
+				      arena_printf(p->arena, "the root file system has a feature that %s does not mount: it was built without CONFIG_%s",
+						   p->plan->kernel, f->option),
+				      arena_printf(p->arena, "choose a donor whose kernel has CONFIG_%s", f->option));
+	}
 }
 
 void rule_kernel_target(struct planner *p)

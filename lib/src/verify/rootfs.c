@@ -68,10 +68,16 @@ static void judge_grub_features(struct judgement *j, const struct fs_info *info,
 
 static void judge_kernel_features(struct judgement *j, const struct fs_info *info, unsigned number)
 {
-	for (const struct fs_feature *f = fs_feature_since; f->name; f++)
-		if (strlist_has(&info->features, f->name) && kernel_older(j->v, f->major, f->minor, 0))
+	for (const struct fs_feature *f = fs_feature_since; f->name; f++) {
+		if (!strlist_has(&info->features, f->name))
+			continue;
+		if (kernel_older(j->v, f->major, f->minor, 0))
 			judge(j, VERIFY_FAIL, "volume %u has the feature %s, which Linux knows from %u.%u; %s boots", number, f->name, f->major,
 			      f->minor, j->v->kernel.release);
+		else if (f->option && kernel_config(j->v, f->option) == 'n')
+			judge(j, VERIFY_FAIL, "volume %u has the feature %s, which %s does not mount: it was built without CONFIG_%s", number, f->name,
+			      j->v->kernel.release, f->option);
+	}
 }
 
 static void judge_state(struct judgement *j, const struct fs_info *info, unsigned number, bool for_grub)
