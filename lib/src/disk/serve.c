@@ -323,7 +323,7 @@ static int listen_at(struct disk_server *s, const char *path, struct p2h_error *
 	if (s->listener < 0 || bind(s->listener, (const struct sockaddr *)&address, sizeof(address)))
 		return error_sys(err, errno, "%s", path);
 	strcpy(s->path, path);
-	return listen(s->listener, 4) ? error_sys(err, errno, "%s", path) : 0;
+	return listen(s->listener, SOMAXCONN) ? error_sys(err, errno, "%s", path) : 0;
 }
 
 static void free_server(struct disk_server *s)

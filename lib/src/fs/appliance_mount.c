@@ -6,18 +6,19 @@
 
 #include "base/cleanup.h"
 
-const struct appliance_module *appliance_calls(const struct appliance_mount *m, void **ret_handle)
+void appliance_path(const struct appliance_mount *m, const char *path, char *ret)
 {
-	*ret_handle = m->drive->appliance->handle;
-	return m->drive->appliance->calls;
+	snprintf(ret, APPLIANCE_PATH_MAX, "%s%s", m->where, path);
 }
 
 /* What a disk of ours could not do is why the appliance could not: that is the better message. */
-int appliance_failed(const struct appliance_mount *m, int errnum, const char *path, struct p2h_error *err)
+int appliance_result(const struct appliance_mount *m, int errnum, const char *path, struct p2h_error *err)
 {
 	struct appliance *a = m->drive->appliance;
-	int rc = disk_server_failed(m->drive->server, err);
+	int rc = errnum ? disk_server_failed(m->drive->server, err) : 0;
 
+	if (!errnum)
+		return 0;
 	if (rc)
 		return error_prefix(err, rc, "%s", path);
 	if (errnum == EIO)
@@ -34,7 +35,7 @@ int appliance_do_mount(struct appliance_mount *m, bool write, struct p2h_error *
 
 	/* A donor may have the UUID of the guest, when both were made from one image. */
 	snprintf(options, sizeof(options), "%s,noatime%s", write ? "rw" : "ro", xfs ? ",nouuid" : "");
-	errnum = a->calls->mount(a->handle, m->device, options, m->where);
+	errnum = APPLIANCE_CALL(a, mount, m->device, options, m->where);
 	if (!errnum) {
 		m->mounted = true;
 		m->writing = write;
@@ -48,11 +49,11 @@ int appliance_do_mount(struct appliance_mount *m, bool write, struct p2h_error *
 int appliance_do_unmount(struct appliance_mount *m, struct p2h_error *err)
 {
 	struct appliance *a = m->drive->appliance;
-	int errnum = m->mounted ? a->calls->umount(a->handle, m->where) : 0;
+	int errnum = m->mounted ? APPLIANCE_CALL(a, umount, m->where) : 0;
 
 	m->mounted = m->writing = false;
 	dircache_clear(m->cache);
-	return errnum ? appliance_failed(m, errnum, m->where, err) : 0;
+	return appliance_result(m, errnum, m->where, err);
 }
 
 static int source_list(void *arg, const char *path, struct dircache *c, struct p2h_error *err);
@@ -64,7 +65,7 @@ static int new_mount(struct appliance_drive *drive, unsigned number, struct appl
 	struct appliance *a = drive->appliance;
 	CLEANUP_FREE struct appliance_mount *m = calloc(1, sizeof(*m));
 	struct dircache_source source = {.list = source_list, .lstat = source_lstat, .readlink = source_readlink, .arg = m};
-	int errnum;
+	int rc;
 
 	if (!m)
 		return error_nomem(err);
@@ -75,9 +76,9 @@ static int new_mount(struct appliance_drive *drive, unsigned number, struct appl
 	else
 		snprintf(m->device, sizeof(m->device), "/dev/sd%c", drive->letter);
 	snprintf(m->where, sizeof(m->where), "/p2h-%c%u", drive->letter, number);
-	errnum = a->calls->content(a->handle, m->device, &m->content);
-	if (errnum)
-		return appliance_failed(m, errnum, m->device, err);
+	rc = appliance_result(m, APPLIANCE_CALL(a, content, m->device, &m->content), m->device, err);
+	if (rc)
+		return rc;
 	m->cache = dircache_new(&source);
 	if (!m->cache)
 		return error_nomem(err);
@@ -131,11 +132,6 @@ int appliance_mount_put(struct appliance_mount *m, bool wrote, struct p2h_error 
 
 /* ---- what a mount's cache asks ---- */
 
-static void path_there(const struct appliance_mount *m, const char *path, char *ret, size_t size)
-{
-	snprintf(ret, size, "%s%s", m->where, path);
-}
-
 static void add_name(void *arg, const char *name, const struct fs_stat *st)
 {
 	dircache_add(arg, name, st);
@@ -143,43 +139,33 @@ static void add_name(void *arg, const char *name, const struct fs_stat *st)
 
 static int source_list(void *arg, const char *path, struct dircache *c, struct p2h_error *err)
 {
-	struct appliance_mount *m = arg;
-	char there[FS_PATH_MAX + 32];
-	void *handle;
-	const struct appliance_module *calls = appliance_calls(m, &handle);
-	int errnum;
+	const struct appliance_mount *m = arg;
+	char there[APPLIANCE_PATH_MAX];
 
-	path_there(m, path, there, sizeof(there));
-	errnum = calls->list(handle, there, add_name, c);
-	return errnum ? appliance_failed(m, errnum, path, err) : 0;
+	appliance_path(m, path, there);
+	return appliance_result(m, APPLIANCE_CALL(m->drive->appliance, list, there, add_name, c), path, err);
 }
 
 static int source_lstat(void *arg, const char *path, struct fs_stat *ret, struct p2h_error *err)
 {
-	struct appliance_mount *m = arg;
-	char there[FS_PATH_MAX + 32];
-	void *handle;
-	const struct appliance_module *calls = appliance_calls(m, &handle);
-	int errnum;
+	const struct appliance_mount *m = arg;
+	char there[APPLIANCE_PATH_MAX];
 
-	path_there(m, path, there, sizeof(there));
-	errnum = calls->lstat(handle, there, ret);
-	return errnum ? appliance_failed(m, errnum, path, err) : 0;
+	appliance_path(m, path, there);
+	return appliance_result(m, APPLIANCE_CALL(m->drive->appliance, lstat, there, ret), path, err);
 }
 
 static int source_readlink(void *arg, const char *path, char **ret, struct p2h_error *err)
 {
-	struct appliance_mount *m = arg;
-	char there[FS_PATH_MAX + 32];
-	void *handle;
-	const struct appliance_module *calls = appliance_calls(m, &handle);
-	int errnum;
+	const struct appliance_mount *m = arg;
+	char there[APPLIANCE_PATH_MAX];
+	int rc;
 
-	path_there(m, path, there, sizeof(there));
-	errnum = calls->readlink(handle, there, ret);
-	if (!errnum && strlen(*ret) >= FS_PATH_MAX) {
+	appliance_path(m, path, there);
+	rc = appliance_result(m, APPLIANCE_CALL(m->drive->appliance, readlink, there, ret), path, err);
+	if (!rc && strlen(*ret) >= FS_PATH_MAX) {
 		free(TAKE(*ret));
-		return error_set(err, P2H_CORRUPT, "%s: a symbolic link of more than %u bytes", path, FS_PATH_MAX - 1);
+		rc = error_set(err, P2H_CORRUPT, "%s: a symbolic link of more than %u bytes", path, FS_PATH_MAX - 1);
 	}
-	return errnum ? appliance_failed(m, errnum, path, err) : 0;
+	return rc;
 }

@@ -53,8 +53,13 @@ int appliance_mount_get(struct appliance_drive *drive, unsigned number, bool wri
 /* One user less. After the writing one it is mounted for reading again: all that was written lies on the drive's disk. */
 int appliance_mount_put(struct appliance_mount *m, bool wrote, struct p2h_error *err);
 
-const struct appliance_module *appliance_calls(const struct appliance_mount *m, void **ret_handle);
-/* The error for a call that returned errnum, about a path of the guest. */
-int appliance_failed(const struct appliance_mount *m, int errnum, const char *path, struct p2h_error *err);
+/* A call of the module: APPLIANCE_CALL(a, mkdir, there). */
+#define APPLIANCE_CALL(a, call, ...) ((a)->calls->call((a)->handle, __VA_ARGS__))
+
+/* A path of the file system as the appliance knows it; ret has APPLIANCE_PATH_MAX bytes. */
+#define APPLIANCE_PATH_MAX (FS_PATH_MAX + 32)
+void appliance_path(const struct appliance_mount *m, const char *path, char *ret);
+/* 0, or the error for what a call about that path returned. */
+int appliance_result(const struct appliance_mount *m, int errnum, const char *path, struct p2h_error *err);
 
 #endif

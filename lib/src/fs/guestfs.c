@@ -16,16 +16,6 @@ struct guestfs_file {
 	size_t window_len;
 };
 
-void guestfs_there(const struct guestfs *g, const char *path, char *ret)
-{
-	snprintf(ret, GUESTFS_PATH_MAX, "%s%s", g->mount->where, path);
-}
-
-int guestfs_result(const struct guestfs *g, int errnum, const char *path, struct p2h_error *err)
-{
-	return errnum ? appliance_failed(g->mount, errnum, path, err) : 0;
-}
-
 static int guestfs_lstat(struct fs *fs, const char *path, struct fs_stat *ret, struct p2h_error *err)
 {
 	return dircache_lstat(guestfs_of(fs)->mount->cache, path, ret, err);
@@ -76,11 +66,11 @@ static int guestfs_xattrs(struct fs *fs, const char *path, struct fs_xattrs *ret
 {
 	struct guestfs *g = guestfs_of(fs);
 	struct xattr_list l = {0};
-	char there[GUESTFS_PATH_MAX];
+	char there[APPLIANCE_PATH_MAX];
 	int rc;
 
-	guestfs_there(g, path, there);
-	rc = guestfs_result(g, GUESTFS_CALL(g, xattrs, there, add_xattr, &l), path, err);
+	appliance_path(g->mount, path, there);
+	rc = appliance_result(g->mount, GUESTFS_CALL(g, xattrs, there, add_xattr, &l), path, err);
 	if (!rc && l.failed)
 		rc = error_nomem(err);
 	if (rc) {
@@ -97,7 +87,7 @@ static int guestfs_xattrs(struct fs *fs, const char *path, struct fs_xattrs *ret
 
 static int read_window(struct guestfs_file *x, uint64_t off, struct p2h_error *err)
 {
-	char there[GUESTFS_PATH_MAX];
+	char there[APPLIANCE_PATH_MAX];
 	size_t want = x->base.size - off < APPLIANCE_PIECE ? (size_t)(x->base.size - off) : APPLIANCE_PIECE;
 	int rc;
 
@@ -105,9 +95,9 @@ static int read_window(struct guestfs_file *x, uint64_t off, struct p2h_error *e
 		x->window = malloc(x->base.size < APPLIANCE_PIECE ? (size_t)x->base.size : APPLIANCE_PIECE);
 	if (!x->window)
 		return error_nomem(err);
-	guestfs_there(x->fs, x->path, there);
+	appliance_path(x->fs->mount, x->path, there);
 	x->window_len = 0;
-	rc = guestfs_result(x->fs, GUESTFS_CALL(x->fs, pread, there, x->window, off, want, &x->window_len), x->path, err);
+	rc = appliance_result(x->fs->mount, GUESTFS_CALL(x->fs, pread, there, x->window, off, want, &x->window_len), x->path, err);
 	x->window_off = off;
 	return rc;
 }
@@ -175,10 +165,10 @@ static int guestfs_open_file(struct fs *fs, const char *path, struct fs_file **r
 static int guestfs_space(struct fs *fs, const char *path, struct fs_space *ret, struct p2h_error *err)
 {
 	struct guestfs *g = guestfs_of(fs);
-	char there[GUESTFS_PATH_MAX];
+	char there[APPLIANCE_PATH_MAX];
 
-	guestfs_there(g, path, there);
-	return guestfs_result(g, GUESTFS_CALL(g, space, there, ret), path, err);
+	appliance_path(g->mount, path, there);
+	return appliance_result(g->mount, GUESTFS_CALL(g, space, there, ret), path, err);
 }
 
 static int guestfs_free_ranges(struct fs *fs, uint64_t base, struct ranges *ret, struct p2h_error *err)

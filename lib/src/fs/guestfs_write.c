@@ -46,16 +46,16 @@ static void changed_inode(struct guestfs *g, const char *path, const struct fs_s
 
 static int set_meta(struct guestfs *g, const char *path, const struct fs_meta *meta, bool is_link, struct p2h_error *err)
 {
-	char there[GUESTFS_PATH_MAX];
+	char there[APPLIANCE_PATH_MAX];
 
-	guestfs_there(g, path, there);
-	return guestfs_result(g, GUESTFS_CALL(g, set_meta, there, meta, is_link), path, err);
+	appliance_path(g->mount, path, there);
+	return appliance_result(g->mount, GUESTFS_CALL(g, set_meta, there, meta, is_link), path, err);
 }
 
 /* Something new: with its owner, mode and times. */
 static int finish_new(struct guestfs *g, int errnum, const char *path, const struct fs_meta *meta, bool is_link, struct p2h_error *err)
 {
-	int rc = guestfs_result(g, errnum, path, err);
+	int rc = appliance_result(g->mount, errnum, path, err);
 
 	changed(g, path);
 	return rc ? rc : set_meta(g, path, meta, is_link, err);
@@ -109,19 +109,19 @@ static int write_fd(int fd, const void *data, size_t len, uint64_t off, const ch
 static int write_content(struct guestfs *g, int fd, uint64_t len, const char *path, struct p2h_error *err)
 {
 	CLEANUP_FREE char *piece = malloc(len < APPLIANCE_PIECE ? (size_t)len + 1 : APPLIANCE_PIECE);
-	char there[GUESTFS_PATH_MAX];
+	char there[APPLIANCE_PATH_MAX];
 	uint64_t off = 0;
 	int rc;
 
 	if (!piece)
 		return error_nomem(err);
-	guestfs_there(g, path, there);
+	appliance_path(g->mount, path, there);
 	do {
 		ssize_t n = pread(fd, piece, len - off < APPLIANCE_PIECE ? (size_t)(len - off) : APPLIANCE_PIECE, (off_t)off);
 
 		if (n < 0)
 			return error_sys(err, errno, "%s", path);
-		rc = guestfs_result(g, GUESTFS_CALL(g, write, there, piece, off, (size_t)n), path, err);
+		rc = appliance_result(g->mount, GUESTFS_CALL(g, write, there, piece, off, (size_t)n), path, err);
 		off += (size_t)n;
 	} while (!rc && off < len);
 	return rc;
@@ -222,18 +222,18 @@ static int guestfs_rewrite(struct fs *fs, const char *path, const void *data, si
 static int guestfs_mkdir(struct fs *fs, const char *path, const struct fs_meta *meta, struct p2h_error *err)
 {
 	struct guestfs *g = guestfs_of(fs);
-	char there[GUESTFS_PATH_MAX];
+	char there[APPLIANCE_PATH_MAX];
 
-	guestfs_there(g, path, there);
+	appliance_path(g->mount, path, there);
 	return finish_new(g, GUESTFS_CALL(g, mkdir, there), path, meta, false, err);
 }
 
 static int guestfs_symlink(struct fs *fs, const char *target, const char *path, const struct fs_meta *meta, struct p2h_error *err)
 {
 	struct guestfs *g = guestfs_of(fs);
-	char there[GUESTFS_PATH_MAX];
+	char there[APPLIANCE_PATH_MAX];
 
-	guestfs_there(g, path, there);
+	appliance_path(g->mount, path, there);
 	return finish_new(g, GUESTFS_CALL(g, symlink, target, there), path, meta, true, err);
 }
 
@@ -241,21 +241,21 @@ static int guestfs_mknod(struct fs *fs, const char *path, uint32_t type, uint32_
 			 struct p2h_error *err)
 {
 	struct guestfs *g = guestfs_of(fs);
-	char there[GUESTFS_PATH_MAX];
+	char there[APPLIANCE_PATH_MAX];
 
-	guestfs_there(g, path, there);
+	appliance_path(g->mount, path, there);
 	return finish_new(g, GUESTFS_CALL(g, mknod, there, type | (meta->mode & 07777), major, minor), path, meta, false, err);
 }
 
 static int guestfs_link(struct fs *fs, const char *existing, const char *path, struct p2h_error *err)
 {
 	struct guestfs *g = guestfs_of(fs);
-	char from[GUESTFS_PATH_MAX], to[GUESTFS_PATH_MAX];
+	char from[APPLIANCE_PATH_MAX], to[APPLIANCE_PATH_MAX];
 	int rc;
 
-	guestfs_there(g, existing, from);
-	guestfs_there(g, path, to);
-	rc = guestfs_result(g, GUESTFS_CALL(g, link, from, to), path, err);
+	appliance_path(g->mount, existing, from);
+	appliance_path(g->mount, path, to);
+	rc = appliance_result(g->mount, GUESTFS_CALL(g, link, from, to), path, err);
 	dircache_clear(g->mount->cache); /* other names of the same may be anywhere */
 	touch_parent(g, path);
 	return rc;
@@ -264,12 +264,12 @@ static int guestfs_link(struct fs *fs, const char *existing, const char *path, s
 static int guestfs_rename(struct fs *fs, const char *from, const char *to, struct p2h_error *err)
 {
 	struct guestfs *g = guestfs_of(fs);
-	char there[GUESTFS_PATH_MAX], new[GUESTFS_PATH_MAX];
+	char there[APPLIANCE_PATH_MAX], new[APPLIANCE_PATH_MAX];
 	int rc;
 
-	guestfs_there(g, from, there);
-	guestfs_there(g, to, new);
-	rc = guestfs_result(g, GUESTFS_CALL(g, rename, there, new), from, err);
+	appliance_path(g->mount, from, there);
+	appliance_path(g->mount, to, new);
+	rc = appliance_result(g->mount, GUESTFS_CALL(g, rename, there, new), from, err);
 	dircache_removed(g->mount->cache, from);
 	changed(g, to);
 	touch_parent(g, from);
@@ -279,14 +279,14 @@ static int guestfs_rename(struct fs *fs, const char *from, const char *to, struc
 static int guestfs_unlink(struct fs *fs, const char *path, struct p2h_error *err)
 {
 	struct guestfs *g = guestfs_of(fs);
-	char there[GUESTFS_PATH_MAX];
+	char there[APPLIANCE_PATH_MAX];
 	struct fs_stat st;
 	int rc = fs->ops->lstat(fs, path, &st, err);
 
 	if (rc)
 		return rc;
-	guestfs_there(g, path, there);
-	rc = guestfs_result(g, GUESTFS_CALL(g, unlink, there, S_ISDIR(st.mode)), path, err);
+	appliance_path(g->mount, path, there);
+	rc = appliance_result(g->mount, GUESTFS_CALL(g, unlink, there, S_ISDIR(st.mode)), path, err);
 	if (rc)
 		return rc;
 	changed_inode(g, path, &st);
@@ -311,14 +311,14 @@ static int guestfs_set_meta(struct fs *fs, const char *path, const struct fs_met
 static int guestfs_set_xattr(struct fs *fs, const char *path, const char *name, const void *value, size_t len, struct p2h_error *err)
 {
 	struct guestfs *g = guestfs_of(fs);
-	char there[GUESTFS_PATH_MAX];
+	char there[APPLIANCE_PATH_MAX];
 	int errnum;
 
-	guestfs_there(g, path, there);
+	appliance_path(g->mount, path, there);
 	errnum = GUESTFS_CALL(g, set_xattr, there, name, len ? value : "", len);
 	if (errnum == ENOTSUP)
 		return error_set(err, P2H_UNSUPPORTED, "%s: libguestfs cannot set the extended attribute %.64s", path, name);
-	return guestfs_result(g, errnum, path, err);
+	return appliance_result(g->mount, errnum, path, err);
 }
 
 static int guestfs_sync(struct fs *fs, struct p2h_error *err)
