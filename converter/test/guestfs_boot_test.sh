@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What goes through libguestfs: a donor and a guest on XFS. The samples' own trees are put on XFS by guestfish. The guest is converted, booted, and what
-# XFS cannot be is refused.
+# What goes through libguestfs: a donor and a guest on XFS. The samples' own trees are put on XFS by guestfish. The guest is converted and booted. Each
+# appliance takes its time to start; that XFS cannot be flat is for plan_test.
 set -euo pipefail
 # shellcheck source=support.sh
 . "$(dirname "${BASH_SOURCE[0]}")/support.sh"
@@ -60,10 +60,9 @@ equal "and finds the same kernels, menus and services" "$(jq -S '.guest | del(.f
 rm -f "$work/ext.raw" "$work/xfs.raw"
 
 # --- a guest on XFS
-check "inspect: a guest on XFS" "$PV2HVM" inspect "$guest" --report "$work/inspect.json"
-equal "inspect: its root" "xfs $uuid" "$(jq -r '.source | .volumes[.root] | "\(.content) \(.uuid)"' "$work/inspect.json")"
 check "converts a guest on XFS" "$PV2HVM" convert "$guest" --donor "$ext_donor" -o "$work/hvm.raw" --target nitro,kvm --report "$work/report.json"
 equal "the guest is unchanged" "$sum_guest" "$(sum "$guest")"
+equal "its root" "xfs $uuid" "$(jq -r '.source | .volumes[.root] | "\(.content) \(.uuid)"' "$work/report.json")"
 equal "it is in a partition" 'partition 1 2048' \
 	"$(jq -r '"\(.plan.layout) \(.layout_after.partitions[0] | "\(.number) \(.start_sector)")"' "$work/report.json")"
 check "verify: it would boot" "$PV2HVM" verify "$work/hvm.raw" --target nitro,kvm
@@ -75,20 +74,15 @@ check "it boots" boot "$work/hvm.raw" --bus nvme --timeout 600 --expect "^P2H ro
 truncate -s 4M "$work/probe"
 if fallocate --insert-range --offset 0 --length 1MiB "$work/probe" 2>/dev/null; then
 	check "converts in place" "$PV2HVM" convert "$guest" --donor "$ext_donor" --in-place --target nitro,kvm
-	check "in place: it would boot" "$PV2HVM" verify "$guest" --target nitro,kvm
 	check "undo" "$PV2HVM" undo "$guest"
 	equal "undo gave every byte back" "$sum_guest" "$(sum "$guest")"
 fi
 
 # --- what is refused
 status=0
-"$PV2HVM" convert "$guest" --donor "$ext_donor" -o "$work/flat.raw" --layout flat >"$work/out" 2>"$work/err" || status=$?
-equal "flat: exit status" 3 "$status"
-check "flat: says why" grep -q 'it cannot be flat' "$work/err"
-status=0
-"$PV2HVM" convert "$guest" --donor "$ext_donor" -o "$work/flat.raw" --engine ext >"$work/out" 2>"$work/err" || status=$?
+"$PV2HVM" convert "$guest" --donor "$ext_donor" -o "$work/refused.raw" --engine ext >"$work/out" 2>"$work/err" || status=$?
 equal "--engine ext: exit status" 1 "$status"
 check "--engine ext: says what to do" grep -q 'xfs.*--engine' "$work/err"
-check "nothing was written" test ! -e "$work/flat.raw"
+check "nothing was written" test ! -e "$work/refused.raw"
 
 finish
