@@ -8,111 +8,10 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "plan/planner.h"
+#include "support/planfixture.h"
 
-#define DRIVERS "CONFIG_XEN_PVHVM=y\nCONFIG_XEN_NETDEV_FRONTEND=y\nCONFIG_ENA_ETHERNET=y\nCONFIG_VIRTIO_NET=y\n"
-#define UUID "6b1c1c0e-55f1-4a86-9d0c-0d6f2c9b7a11"
-
-/* A whole-disk guest and a donor that fit each other; a test changes what it is about. */
-struct fixture {
-	struct facts facts;
-	struct volume volume[3];
-	struct facts_file file[8];
-	struct facts_kernel own[2];
-	struct p2h_options options;
-	struct plan plan;
-	uint8_t boot_img[512], core[1024];
-};
-
-static void set_config(struct fixture *x, const char *text)
-{
-	x->facts.donor.config = text;
-	x->facts.donor.config_len = strlen(text);
-}
-
-static void fixture_init(struct fixture *x)
-{
-	struct facts *f = &x->facts;
-
-	memset(x, 0, sizeof(*x));
-	x->volume[0] = (struct volume){.len = 1 << 30, .content = "ext4", .uuid = UUID, .label = "rootfs"};
-	f->source = "guest.raw";
-	f->format = "raw";
-	f->disk_size = 1 << 30;
-	f->volumes = (struct volumes){.item = x->volume, .len = 1, .sector_size = 512};
-	f->root_uuid = f->boot_uuid = UUID;
-	f->root_label = "rootfs";
-	f->root_type = "ext4";
-	f->boot_path = "/boot";
-	f->boot_prefix = "/boot/grub";
-	f->block_size = 4096;
-	f->space = f->boot_space = (struct fs_space){4096, 262144, 200000, 65536, 60000};
-	f->os_id = "debian";
-	f->os_version = "11";
-	f->os_name = "Debian GNU/Linux 11 (bullseye)";
-	f->lasting.grub_mkconfig = f->lasting.menu_tool = "";
-	f->init = INIT_SYSTEMD;
-	f->init_path = "/lib/systemd/systemd";
-	f->bits = 64;
-	f->file = x->file;
-	f->boot.sector0 = "no boot code";
-	f->abi = (struct facts_abi){.libc = "", .udevd = ""};
-	f->donor.given = true;
-	f->donor.name = "donor.raw";
-	f->donor.os_name = "Debian GNU/Linux 12 (bookworm)";
-	f->donor.chosen = (struct facts_kernel){.release = "6.1.0-1-amd64", .image = "/boot/vmlinuz-6.1.0-1-amd64",
-						.initrd = "/boot/initrd.img-6.1.0-1-amd64", .config = "/boot/config-6.1.0-1-amd64",
-						.system_map = "", .modules = "/lib/modules/6.1.0-1-amd64", .hvm = true, .is_64bit = true};
-	f->donor.modules = (struct facts_tree){.files = 100, .directories = 10, .bytes = 1 << 20, .blocks = 300};
-	f->donor.boot = (struct facts_tree){.files = 3, .bytes = 1 << 20, .blocks = 300};
-	f->donor.initramfs.read = true;
-	f->donor.initramfs.holds.init = true;
-	f->donor.initramfs.error = "";
-	f->donor.initramfs.kind = "initramfs-tools";
-	set_config(x, DRIVERS "CONFIG_IA32_EMULATION=y\n");
-	f->security = (struct facts_security){.iptables = "", .apparmor_parser = ""};
-	f->cloudinit = (struct facts_cloudinit){.version = "", .ec2_source = ""};
-	f->host = (struct facts_host){.grub_version = "2.06", .platform_dir = "/usr/lib/grub/i386-pc", .platform_blocks = 10,
-				      .boot_img = x->boot_img, .core = x->core, .core_len = sizeof(x->core)};
-}
-
-static void put_file(struct fixture *x, const char *path, const char *text)
-{
-	struct facts_file *f = &x->file[x->facts.files++];
-
-	assert_true(x->facts.files <= 8);
-	*f = (struct facts_file){.path = path, .target = "", .text = text, .len = strlen(text), .mode = 0644};
-}
-
-static void put_link(struct fixture *x, const char *path, const char *target)
-{
-	put_file(x, path, "");
-	x->file[x->facts.files - 1].is_link = true;
-	x->file[x->facts.files - 1].target = target;
-}
-
-static void make(struct fixture *x)
-{
-	struct p2h_error err = {0};
-
-	assert_int_equal(plan_make(&x->facts, &x->options, &x->plan, &err), 0);
-}
-
-static const struct action *action_on(const struct fixture *x, const char *rule, const char *path)
-{
-	for (size_t i = 0; i < x->plan.actions; i++)
-		if (!strcmp(x->plan.action[i].rule, rule) && (!path || !strcmp(x->plan.action[i].path, path)))
-			return &x->plan.action[i];
-	return NULL;
-}
-
-static const struct finding *finding_of(const struct fixture *x, const char *rule)
-{
-	for (size_t i = 0; i < x->plan.findings; i++)
-		if (!strcmp(x->plan.finding[i].rule, rule))
-			return &x->plan.finding[i];
-	return NULL;
-}
+#define DRIVERS PLANFIXTURE_DRIVERS
+#define UUID PLANFIXTURE_UUID
 
 /* ---- rules that edit one file: text before, text after (NULL: the rule stays silent) ---- */
 
@@ -172,10 +71,10 @@ static const struct edit_row edit_row[] = {
 };
 
 /* What tells Ubuntu's upstart from Red Hat's */
-static void put_mountall(struct fixture *x)
+static void put_mountall(struct planfixture *x)
 {
 	if (x->facts.init == INIT_UPSTART)
-		put_file(x, "/etc/init/mountall.conf", "exec mountall --daemon\n");
+		planfixture_file(x, "/etc/init/mountall.conf", "exec mountall --daemon\n");
 }
 
 static void test_edits(void **state)
@@ -183,20 +82,20 @@ static void test_edits(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(edit_row) / sizeof(edit_row[0]); i++) {
 		const struct edit_row *r = &edit_row[i];
-		struct fixture x;
+		struct planfixture x;
 		const struct action *a;
 
-		fixture_init(&x);
+		planfixture_init(&x);
 		x.facts.init = r->init;
 		x.facts.mount_knows_nofail = r->nofail;
 		x.facts.fstab_knows_timeout = true;
 		if (r->before)
-			put_file(&x, r->path, r->before);
+			planfixture_file(&x, r->path, r->before);
 		else
-			put_file(&x, "/etc/init/hvc0.conf", "start on runlevel\nrespawn\nexec /sbin/getty -8 38400 hvc0\n");
+			planfixture_file(&x, "/etc/init/hvc0.conf", "start on runlevel\nrespawn\nexec /sbin/getty -8 38400 hvc0\n");
 		put_mountall(&x);
-		make(&x);
-		a = action_on(&x, r->rule, r->path);
+		planfixture_make(&x);
+		a = planfixture_action(&x, r->rule, r->path);
 		if (!r->after != !a || (a && strcmp(a->after, r->after)))
 			fail_msg("%s: got %s", r->name, a ? a->after : "no action");
 		if (a && r->before)
@@ -211,49 +110,49 @@ static void test_edits_are_stable(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(edit_row) / sizeof(edit_row[0]); i++) {
 		const struct edit_row *r = &edit_row[i];
-		struct fixture x;
+		struct planfixture x;
 
 		if (!r->after)
 			continue;
-		fixture_init(&x);
+		planfixture_init(&x);
 		x.facts.init = r->init;
 		x.facts.mount_knows_nofail = r->nofail;
-		put_file(&x, r->path, r->after);
+		planfixture_file(&x, r->path, r->after);
 		put_mountall(&x);
-		make(&x);
-		if (action_on(&x, r->rule, NULL))
-			fail_msg("%s: a second conversion changes it again: %s", r->name, action_on(&x, r->rule, NULL)->after);
+		planfixture_make(&x);
+		if (planfixture_action(&x, r->rule, NULL))
+			fail_msg("%s: a second conversion changes it again: %s", r->name, planfixture_action(&x, r->rule, NULL)->after);
 		plan_done(&x.plan);
 	}
 }
 
 static void test_systemd_links(void **state)
 {
-	struct fixture x;
+	struct planfixture x;
 
 	(void)state;
-	fixture_init(&x);
-	put_link(&x, "/etc/systemd/system/getty.target.wants/getty@tty1.service", "/lib/systemd/system/getty@.service");
-	put_link(&x, "/etc/systemd/system/getty.target.wants/serial-getty@hvc0.service", "/lib/systemd/system/serial-getty@.service");
-	make(&x);
-	assert_int_equal(action_on(&x, "getty-systemd", "/etc/systemd/system/getty.target.wants/serial-getty@hvc0.service")->kind, ACTION_REMOVE);
-	assert_string_equal(action_on(&x, "getty-systemd", "/etc/systemd/system/getty.target.wants/serial-getty@ttyS0.service")->after,
+	planfixture_init(&x);
+	planfixture_link(&x, "/etc/systemd/system/getty.target.wants/getty@tty1.service", "/lib/systemd/system/getty@.service");
+	planfixture_link(&x, "/etc/systemd/system/getty.target.wants/serial-getty@hvc0.service", "/lib/systemd/system/serial-getty@.service");
+	planfixture_make(&x);
+	assert_int_equal(planfixture_action(&x, "getty-systemd", "/etc/systemd/system/getty.target.wants/serial-getty@hvc0.service")->kind, ACTION_REMOVE);
+	assert_string_equal(planfixture_action(&x, "getty-systemd", "/etc/systemd/system/getty.target.wants/serial-getty@ttyS0.service")->after,
 			    "/lib/systemd/system/serial-getty@.service");
-	assert_null(action_on(&x, "getty-systemd", "/etc/systemd/system/getty.target.wants/getty@tty1.service"));
+	assert_null(planfixture_action(&x, "getty-systemd", "/etc/systemd/system/getty.target.wants/getty@tty1.service"));
 	plan_done(&x.plan);
-	fixture_init(&x);
-	put_link(&x, "/etc/systemd/system/getty.target.wants/getty@tty1.service", "/lib/systemd/system/getty@.service");
-	make(&x);
-	assert_null(action_on(&x, "getty-systemd", NULL));
+	planfixture_init(&x);
+	planfixture_link(&x, "/etc/systemd/system/getty.target.wants/getty@tty1.service", "/lib/systemd/system/getty@.service");
+	planfixture_make(&x);
+	assert_null(planfixture_action(&x, "getty-systemd", NULL));
 	plan_done(&x.plan);
 }
 
 static void test_partitions_by_uuid(void **state)
 {
-	struct fixture x;
+	struct planfixture x;
 
 	(void)state;
-	fixture_init(&x);
+	planfixture_init(&x);
 	x.facts.volumes.table = TABLE_MBR;
 	x.facts.volumes.len = 3;
 	x.volume[0].content[0] = x.volume[0].uuid[0] = '\0';
@@ -261,17 +160,17 @@ static void test_partitions_by_uuid(void **state)
 	x.volume[2] = (struct volume){.number = 2, .off = 1 << 30, .len = 1 << 20, .part_uuid = "1234abcd-02"};
 	x.facts.root_number = x.facts.boot_number = 1;
 	x.facts.boot.gap_sectors = 2047;
-	put_file(&x, "/etc/fstab", "/dev/xvda1 / ext4 defaults 0 1\n/dev/xvda2 none swap sw 0 0\n/dev/xvda3 /x ext4 defaults 0 2\n");
-	make(&x);
-	assert_string_equal(action_on(&x, "fstab-here", "/etc/fstab")->after,
+	planfixture_file(&x, "/etc/fstab", "/dev/xvda1 / ext4 defaults 0 1\n/dev/xvda2 none swap sw 0 0\n/dev/xvda3 /x ext4 defaults 0 2\n");
+	planfixture_make(&x);
+	assert_string_equal(planfixture_action(&x, "fstab-here", "/etc/fstab")->after,
 			    "UUID=" UUID " / ext4 defaults 0 1\nPARTUUID=1234abcd-02 none swap sw 0 0\n/dev/xvda3 /x ext4 defaults 0 2\n");
 	assert_int_equal(x.plan.layout, P2H_LAYOUT_KEEP);
-	assert_null(action_on(&x, "layout", NULL));
-	assert_int_equal(action_on(&x, "boot-loader", NULL)->place, PLACE_GAP);
+	assert_null(planfixture_action(&x, "layout", NULL));
+	assert_int_equal(planfixture_action(&x, "boot-loader", NULL)->place, PLACE_GAP);
 	plan_done(&x.plan);
 	x.facts.boot.gap_sectors = 1; /* a first partition at sector 2 */
-	make(&x);
-	assert_int_equal(action_on(&x, "boot-loader", NULL)->place, PLACE_INODE5);
+	planfixture_make(&x);
+	assert_int_equal(planfixture_action(&x, "boot-loader", NULL)->place, PLACE_INODE5);
 	plan_done(&x.plan);
 }
 
@@ -298,15 +197,15 @@ static void test_cmdline(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cmdline_row) / sizeof(cmdline_row[0]); i++) {
 		const struct cmdline_row *r = &cmdline_row[i];
-		struct fixture x;
+		struct planfixture x;
 
-		fixture_init(&x);
+		planfixture_init(&x);
 		x.options.targets = r->targets;
-		put_file(&x, "/boot/grub/menu.lst", r->menu);
-		make(&x);
+		planfixture_file(&x, "/boot/grub/menu.lst", r->menu);
+		planfixture_make(&x);
 		if (!strstr(x.plan.cmdline, r->has) || strstr(x.plan.cmdline, r->lacks))
 			fail_msg("%s: %s", r->name, x.plan.cmdline);
-		assert_non_null(strstr(action_on(&x, "grub-cfg", NULL)->after, r->has));
+		assert_non_null(strstr(planfixture_action(&x, "grub-cfg", NULL)->after, r->has));
 		plan_done(&x.plan);
 	}
 }
@@ -314,14 +213,14 @@ static void test_cmdline(void **state)
 static void test_user_cmdline(void **state)
 {
 	const char *const add[] = {"panic=5", NULL}, *const remove[] = {"quiet", "net.ifnames", NULL};
-	struct fixture x;
+	struct planfixture x;
 
 	(void)state;
-	fixture_init(&x);
+	planfixture_init(&x);
 	x.options.cmdline_add = add;
 	x.options.cmdline_remove = remove;
-	put_file(&x, "/boot/grub/menu.lst", "title a\nkernel /v quiet x=y\n");
-	make(&x);
+	planfixture_file(&x, "/boot/grub/menu.lst", "title a\nkernel /v quiet x=y\n");
+	planfixture_make(&x);
 	assert_null(strstr(x.plan.cmdline, "quiet"));
 	assert_null(strstr(x.plan.cmdline, "net.ifnames"));
 	assert_non_null(strstr(x.plan.cmdline, " panic=5"));
@@ -331,50 +230,50 @@ static void test_user_cmdline(void **state)
 /* A word with characters that GRUB's language knows comes through as it was. */
 static void test_grub_quoting(void **state)
 {
-	struct fixture x;
+	struct planfixture x;
 
 	(void)state;
-	fixture_init(&x);
-	put_file(&x, "/boot/grub/menu.lst", "title a\nkernel /v a=$x;b it's {c}\n");
-	make(&x);
-	assert_non_null(strstr(action_on(&x, "grub-cfg", NULL)->after, " 'a=$x;b' 'it'\\''s' '{c}' "));
+	planfixture_init(&x);
+	planfixture_file(&x, "/boot/grub/menu.lst", "title a\nkernel /v a=$x;b it's {c}\n");
+	planfixture_make(&x);
+	assert_non_null(strstr(planfixture_action(&x, "grub-cfg", NULL)->after, " 'a=$x;b' 'it'\\''s' '{c}' "));
 	plan_done(&x.plan);
 }
 
 static void test_ifnames(void **state)
 {
-	struct fixture x;
+	struct planfixture x;
 
 	(void)state;
-	fixture_init(&x);
-	put_file(&x, "/etc/network/interfaces", "# eth0\nauto enX0\niface enX0 inet dhcp\n");
-	make(&x);
+	planfixture_init(&x);
+	planfixture_file(&x, "/etc/network/interfaces", "# eth0\nauto enX0\niface enX0 inet dhcp\n");
+	planfixture_make(&x);
 	assert_null(strstr(x.plan.cmdline, "net.ifnames"));
-	assert_non_null(finding_of(&x, "ifnames"));
+	assert_non_null(planfixture_finding(&x, "ifnames"));
 	plan_done(&x.plan);
-	fixture_init(&x);
-	put_file(&x, "/etc/network/interfaces", "auto eth0\niface eth0 inet dhcp\n");
-	make(&x);
+	planfixture_init(&x);
+	planfixture_file(&x, "/etc/network/interfaces", "auto eth0\niface eth0 inet dhcp\n");
+	planfixture_make(&x);
 	assert_non_null(strstr(x.plan.cmdline, "net.ifnames=0 biosdevname=0"));
-	assert_null(finding_of(&x, "ifnames"));
+	assert_null(planfixture_finding(&x, "ifnames"));
 	plan_done(&x.plan);
 }
 
 static void test_own_kernels(void **state)
 {
-	struct fixture x;
+	struct planfixture x;
 	const struct action *a;
 
 	(void)state;
-	fixture_init(&x);
+	planfixture_init(&x);
 	x.own[0] = (struct facts_kernel){.release = "5.10.0-1-amd64", .image = "/boot/vmlinuz-5.10.0-1-amd64", .initrd = "/boot/initrd.img-5.10.0-1-amd64", .hvm = true};
 	x.own[1] = (struct facts_kernel){.release = "2.6.18-xenU", .image = "/boot/vmlinuz-2.6.18-xenU", .initrd = "", .why_not = "a classic Xen kernel"};
 	x.facts.kernels = (struct facts_kernels){x.own, 2};
-	make(&x);
-	a = action_on(&x, "grub-cfg", "/boot/grub/grub.cfg");
+	planfixture_make(&x);
+	a = planfixture_action(&x, "grub-cfg", "/boot/grub/grub.cfg");
 	assert_true(strstr(a->after, "linux /boot/vmlinuz-6.1.0-1-amd64") < strstr(a->after, "linux /boot/vmlinuz-5.10.0-1-amd64"));
 	assert_null(strstr(a->after, "xenU"));
-	assert_string_equal(finding_of(&x, "kernel-pv-only")->evidence, "/boot/vmlinuz-2.6.18-xenU");
+	assert_string_equal(planfixture_finding(&x, "kernel-pv-only")->evidence, "/boot/vmlinuz-2.6.18-xenU");
 	plan_done(&x.plan);
 }
 
@@ -392,21 +291,21 @@ static void test_severities(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
-		struct fixture x;
+		struct planfixture x;
 
-		fixture_init(&x);
+		planfixture_init(&x);
 		x.options.targets = P2H_TARGET_KVM;
 		x.facts.init = row[i].init;
-		put_file(&x, "/etc/fstab", "UUID=" UUID " / ext4 defaults 1 1\nxenfs /proc/xen xenfs defaults 0 0\n");
-		put_file(&x, "/etc/init/xenstored.conf", "");
-		put_file(&x, "/etc/sysconfig/kernel", "DEFAULTKERNEL=kernel-xen\n");
+		planfixture_file(&x, "/etc/fstab", "UUID=" UUID " / ext4 defaults 1 1\nxenfs /proc/xen xenfs defaults 0 0\n");
+		planfixture_file(&x, "/etc/init/xenstored.conf", "");
+		planfixture_file(&x, "/etc/sysconfig/kernel", "DEFAULTKERNEL=kernel-xen\n");
 		x.own[0] = (struct facts_kernel){.release = row[i].release, .image = "/boot/vmlinuz", .initrd = "", .why_not = "a classic Xen kernel"};
 		x.facts.kernels = (struct facts_kernels){x.own, 1};
-		make(&x);
-		assert_int_equal(action_on(&x, "xen-tools", "/etc/fstab")->severity, row[i].mount);
-		assert_int_equal(finding_of(&x, "xen-tools")->severity, SEVERITY_DEGRADED);
-		assert_int_equal(finding_of(&x, "kernel-pv-only")->severity, row[i].kernel);
-		assert_int_equal(action_on(&x, "kernel-pv-only", "/etc/sysconfig/kernel")->severity, SEVERITY_BOOT);
+		planfixture_make(&x);
+		assert_int_equal(planfixture_action(&x, "xen-tools", "/etc/fstab")->severity, row[i].mount);
+		assert_int_equal(planfixture_finding(&x, "xen-tools")->severity, SEVERITY_DEGRADED);
+		assert_int_equal(planfixture_finding(&x, "kernel-pv-only")->severity, row[i].kernel);
+		assert_int_equal(planfixture_action(&x, "kernel-pv-only", "/etc/sysconfig/kernel")->severity, SEVERITY_BOOT);
 		plan_done(&x.plan);
 	}
 }
@@ -414,55 +313,55 @@ static void test_severities(void **state)
 /* /boot on a partition of its own: GRUB's paths begin there. */
 static void test_boot_apart(void **state)
 {
-	struct fixture x;
+	struct planfixture x;
 
 	(void)state;
-	fixture_init(&x);
+	planfixture_init(&x);
 	x.facts.boot_path = "";
 	x.facts.boot_prefix = "/grub";
 	x.facts.boot_number = 2;
-	make(&x);
-	assert_non_null(strstr(action_on(&x, "grub-cfg", NULL)->after, "\tlinux /vmlinuz-6.1.0-1-amd64 root=UUID=" UUID));
+	planfixture_make(&x);
+	assert_non_null(strstr(planfixture_action(&x, "grub-cfg", NULL)->after, "\tlinux /vmlinuz-6.1.0-1-amd64 root=UUID=" UUID));
 	plan_done(&x.plan);
 }
 
 /* A LUKS volume of the image is named by UUID; a volume with a random key has none that stays. */
 static void test_crypttab(void **state)
 {
-	struct fixture x;
+	struct planfixture x;
 
 	(void)state;
-	fixture_init(&x);
+	planfixture_init(&x);
 	x.facts.volumes = (struct volumes){.table = TABLE_MBR, .item = x.volume, .len = 3, .sector_size = 512};
 	x.volume[1] = (struct volume){.number = 1, .content = "ext4", .uuid = UUID};
 	x.volume[2] = (struct volume){.number = 2, .content = "crypto_LUKS", .uuid = "0e7b8f4d-52ab-4b2f-90d7-7b5a4a6c5f11"};
 	x.facts.root_number = x.facts.boot_number = 1;
 	x.facts.boot.gap_sectors = 2047;
-	put_file(&x, "/etc/crypttab", "data\t/dev/xvda2  none\tluks\r\n#x /dev/xvda2\nswap /dev/xvda1 /dev/urandom swap");
-	make(&x);
-	assert_string_equal(action_on(&x, "device-names", "/etc/crypttab")->after,
+	planfixture_file(&x, "/etc/crypttab", "data\t/dev/xvda2  none\tluks\r\n#x /dev/xvda2\nswap /dev/xvda1 /dev/urandom swap");
+	planfixture_make(&x);
+	assert_string_equal(planfixture_action(&x, "device-names", "/etc/crypttab")->after,
 			    "data\tUUID=0e7b8f4d-52ab-4b2f-90d7-7b5a4a6c5f11  none\tluks\r\n#x /dev/xvda2\nswap /dev/xvda1 /dev/urandom swap");
-	assert_string_equal(finding_of(&x, "device-names")->evidence, "/etc/crypttab:3: /dev/xvda1");
+	assert_string_equal(planfixture_finding(&x, "device-names")->evidence, "/etc/crypttab:3: /dev/xvda1");
 	plan_done(&x.plan);
 }
 
 /* ---- findings that refuse ---- */
 
-static void no_kernel(struct fixture *x) { x->facts.donor.chosen = (struct facts_kernel){.release = "", .why_not = "the donor has no kernel"}; }
-static void old_width(struct fixture *x) { x->facts.donor.chosen.is_64bit = false; }
-static void no_ia32(struct fixture *x) { x->facts.bits = 32; set_config(x, DRIVERS "# CONFIG_IA32_EMULATION is not set\n"); }
-static void no_nvme(struct fixture *x) 
+static void no_kernel(struct planfixture *x) { x->facts.donor.chosen = (struct facts_kernel){.release = "", .why_not = "the donor has no kernel"}; }
+static void old_width(struct planfixture *x) { x->facts.donor.chosen.is_64bit = false; }
+static void no_ia32(struct planfixture *x) { x->facts.bits = 32; planfixture_config(x, DRIVERS "# CONFIG_IA32_EMULATION is not set\n"); }
+static void no_nvme(struct planfixture *x) 
 {
 	strlist_add(&x->facts.donor.initramfs.missing[1], "nvme");
 	x->facts.donor.initramfs.cannot[1] = "the kernel's modules have no nvme either";
 }
-static void no_initramfs(struct fixture *x) { x->facts.donor.initramfs.read = false; x->facts.donor.initramfs.error = "truncated"; }
-static void no_space(struct fixture *x) { x->facts.space.blocks_free = 500; }
-static void no_inodes(struct fixture *x) { x->facts.space.inodes_free = 20; }
-static void dirty(struct fixture *x) { x->facts.needs_recovery = true; }
-static void damaged(struct fixture *x) { x->facts.has_errors = true; }
+static void no_initramfs(struct planfixture *x) { x->facts.donor.initramfs.read = false; x->facts.donor.initramfs.error = "truncated"; }
+static void no_space(struct planfixture *x) { x->facts.space.blocks_free = 500; }
+static void no_inodes(struct planfixture *x) { x->facts.space.inodes_free = 20; }
+static void dirty(struct planfixture *x) { x->facts.needs_recovery = true; }
+static void damaged(struct planfixture *x) { x->facts.has_errors = true; }
 static struct facts_recovery recovery;
-static void recovered(struct fixture *x, struct facts_recovery r)
+static void recovered(struct planfixture *x, struct facts_recovery r)
 {
 	recovery = r;
 	x->facts.needs_recovery = r.needs_recovery;
@@ -470,19 +369,19 @@ static void recovered(struct fixture *x, struct facts_recovery r)
 	x->facts.recovery = &recovery;
 	x->facts.recoveries = 1;
 }
-static void not_replayed(struct fixture *x) { recovered(x, (struct facts_recovery){.needs_recovery = true, .words = "invalid journal"}); }
-static void not_repaired(struct fixture *x) { recovered(x, (struct facts_recovery){.has_errors = true, .words = "directory corrupted"}); }
-static void unmarked(struct fixture *x) { recovered(x, (struct facts_recovery){.checked = true, .damaged = true, .words = "i_blocks is 7"}); }
-static void inline_data(struct fixture *x) { strlist_add(&x->facts.features, "inline_data"); }
-static void boot_on_xfs(struct fixture *x) { strlist_add(&x->facts.unmounted, "/boot on 2 (xfs)"); }
-static void no_uuid(struct fixture *x) { x->facts.root_uuid = ""; }
+static void not_replayed(struct planfixture *x) { recovered(x, (struct facts_recovery){.needs_recovery = true, .words = "invalid journal"}); }
+static void not_repaired(struct planfixture *x) { recovered(x, (struct facts_recovery){.has_errors = true, .words = "directory corrupted"}); }
+static void unmarked(struct planfixture *x) { recovered(x, (struct facts_recovery){.checked = true, .damaged = true, .words = "i_blocks is 7"}); }
+static void inline_data(struct planfixture *x) { strlist_add(&x->facts.features, "inline_data"); }
+static void boot_on_xfs(struct planfixture *x) { strlist_add(&x->facts.unmounted, "/boot on 2 (xfs)"); }
+static void no_uuid(struct planfixture *x) { x->facts.root_uuid = ""; }
 
-static void flat_xfs(struct fixture *x) { x->facts.root_type = "xfs"; x->options.layout = P2H_LAYOUT_FLAT; }
-static void crowded_xfs(struct fixture *x) { x->facts.root_type = "xfs"; x->facts.volumes.table = TABLE_MBR; x->facts.boot.gap_sectors = 1; }
+static void flat_xfs(struct planfixture *x) { x->facts.root_type = "xfs"; x->options.layout = P2H_LAYOUT_FLAT; }
+static void crowded_xfs(struct planfixture *x) { x->facts.root_type = "xfs"; x->facts.volumes.table = TABLE_MBR; x->facts.boot.gap_sectors = 1; }
 
 static const struct {
 	const char *rule;
-	void (*spoil)(struct fixture *x);
+	void (*spoil)(struct planfixture *x);
 	const char *says;
 } refuse_row[] = {
 	{"donor-kernel", no_kernel, "no kernel"},
@@ -521,16 +420,16 @@ static void test_recovered(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
-		struct fixture x;
+		struct planfixture x;
 
-		fixture_init(&x);
+		planfixture_init(&x);
 		recovered(&x, row[i].r);
 		x.facts.needs_recovery = x.facts.has_errors = false;
-		make(&x);
+		planfixture_make(&x);
 		assert_false(x.plan.blocked);
-		assert_non_null(finding_of(&x, "source-state"));
-		if (!strstr(finding_of(&x, "source-state")->text, row[i].says))
-			fail_msg("row %zu: %s", i, finding_of(&x, "source-state")->text);
+		assert_non_null(planfixture_finding(&x, "source-state"));
+		if (!strstr(planfixture_finding(&x, "source-state")->text, row[i].says))
+			fail_msg("row %zu: %s", i, planfixture_finding(&x, "source-state")->text);
 		plan_done(&x.plan);
 	}
 }
@@ -540,19 +439,19 @@ static void test_refusals(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(refuse_row) / sizeof(refuse_row[0]); i++) {
 		const char *const allow[] = {refuse_row[i].rule, NULL};
-		struct fixture x;
+		struct planfixture x;
 
-		fixture_init(&x);
-		make(&x);
+		planfixture_init(&x);
+		planfixture_make(&x);
 		assert_false(x.plan.blocked); /* without the spoiling nothing is refused */
 		plan_done(&x.plan);
 		refuse_row[i].spoil(&x);
-		make(&x);
-		if (!x.plan.blocked || !strstr(x.plan.blocked_by, refuse_row[i].says) || !finding_of(&x, refuse_row[i].rule)->blocks)
+		planfixture_make(&x);
+		if (!x.plan.blocked || !strstr(x.plan.blocked_by, refuse_row[i].says) || !planfixture_finding(&x, refuse_row[i].rule)->blocks)
 			fail_msg("row %zu (%s): %s", i, refuse_row[i].rule, x.plan.blocked_by);
 		plan_done(&x.plan);
 		x.options.allow = allow;
-		make(&x);
+		planfixture_make(&x);
 		assert_false(x.plan.blocked);
 		plan_done(&x.plan);
 		strlist_done(&x.facts.donor.initramfs.missing[1]);
@@ -563,13 +462,13 @@ static void test_refusals(void **state)
 
 static void test_target_left_out(void **state)
 {
-	struct fixture x;
+	struct planfixture x;
 
 	(void)state;
-	fixture_init(&x);
+	planfixture_init(&x);
 	no_nvme(&x);
 	x.options.targets = P2H_TARGET_XEN_HVM;
-	make(&x);
+	planfixture_make(&x);
 	assert_false(x.plan.blocked);
 	plan_done(&x.plan);
 	strlist_done(&x.facts.donor.initramfs.missing[1]);
@@ -591,18 +490,18 @@ static void test_layouts(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
-		struct fixture x;
+		struct planfixture x;
 
-		fixture_init(&x);
+		planfixture_init(&x);
 		x.options.layout = row[i].asked;
 		x.options.in_place = row[i].in_place;
 		x.facts.can_shift = row[i].can_shift;
-		make(&x);
+		planfixture_make(&x);
 		assert_int_equal(x.plan.layout, row[i].got);
 		assert_int_equal(x.plan.shift, row[i].got == P2H_LAYOUT_PARTITION ? 1 << 20 : 0);
-		assert_int_equal(action_on(&x, "boot-loader", NULL)->place, row[i].got == P2H_LAYOUT_PARTITION ? PLACE_GAP : PLACE_INODE5);
+		assert_int_equal(planfixture_action(&x, "boot-loader", NULL)->place, row[i].got == P2H_LAYOUT_PARTITION ? PLACE_GAP : PLACE_INODE5);
 		if (row[i].got == P2H_LAYOUT_PARTITION)
-			assert_int_equal(action_on(&x, "layout", NULL)->table_id, 0x6b1c1c0e);
+			assert_int_equal(planfixture_action(&x, "layout", NULL)->table_id, 0x6b1c1c0e);
 		plan_done(&x.plan);
 	}
 }
@@ -610,10 +509,10 @@ static void test_layouts(void **state)
 static void test_usage(void **state)
 {
 	const char *const unknown[] = {"no-such-rule", NULL};
-	struct fixture x;
+	struct planfixture x;
 
 	(void)state;
-	fixture_init(&x);
+	planfixture_init(&x);
 	x.options.layout = P2H_LAYOUT_KEEP;
 	assert_int_equal(plan_make(&x.facts, &x.options, &x.plan, NULL), P2H_USAGE);
 	assert_int_equal(plan_check_rules(&x.options, NULL), 0);
@@ -626,35 +525,35 @@ static void test_usage(void **state)
 static void test_skip(void **state)
 {
 	const char *const skip[] = {"securetty", NULL};
-	struct fixture x;
+	struct planfixture x;
 
 	(void)state;
-	fixture_init(&x);
-	put_file(&x, "/etc/securetty", "tty1\n");
+	planfixture_init(&x);
+	planfixture_file(&x, "/etc/securetty", "tty1\n");
 	x.options.skip = skip;
-	make(&x);
-	assert_null(action_on(&x, "securetty", NULL));
+	planfixture_make(&x);
+	assert_null(planfixture_action(&x, "securetty", NULL));
 	plan_done(&x.plan);
 }
 
 /* Facts of a converted image give no action at all. */
 static void test_converted_is_empty(void **state)
 {
-	struct fixture x, y;
+	struct planfixture x, y;
 	const struct action *a;
 
 	(void)state;
-	fixture_init(&x);
-	put_file(&x, "/boot/grub/menu.lst", "title a\nkernel /v x=y console=hvc0\n");
-	make(&x);
-	a = action_on(&x, "grub-cfg", NULL);
-	fixture_init(&y);
-	put_file(&y, "/boot/grub/grub.cfg", a->after);
-	put_file(&y, "/boot/grub/menu.lst", "title a\nkernel /v x=y console=hvc0\n");
+	planfixture_init(&x);
+	planfixture_file(&x, "/boot/grub/menu.lst", "title a\nkernel /v x=y console=hvc0\n");
+	planfixture_make(&x);
+	a = planfixture_action(&x, "grub-cfg", NULL);
+	planfixture_init(&y);
+	planfixture_file(&y, "/boot/grub/grub.cfg", a->after);
+	planfixture_file(&y, "/boot/grub/menu.lst", "title a\nkernel /v x=y console=hvc0\n");
 	y.facts.volumes.table = TABLE_MBR;
 	y.facts.boot.current = true;
 	y.facts.donor.boot.present = y.facts.donor.modules.present = true;
-	make(&y);
+	planfixture_make(&y);
 	assert_int_equal(y.plan.actions, 0);
 	assert_false(y.plan.blocked);
 	plan_done(&y.plan);
