@@ -13,7 +13,7 @@ struct cli {
 	struct p2h_options options;
 	const char *argument[LIST_MAX + 1]; /* positional */
 	int arguments;
-	const char *report[LIST_MAX + 1], *skip[LIST_MAX + 1], *allow[LIST_MAX + 1], *add[LIST_MAX + 1], *remove[LIST_MAX + 1];
+	const char *report[LIST_MAX + 1], *key[LIST_MAX + 1], *skip[LIST_MAX + 1], *allow[LIST_MAX + 1], *add[LIST_MAX + 1], *remove[LIST_MAX + 1];
 	bool dry_run, json, quiet, machine_readable;
 	int verbose;
 	enum { PROGRESS_AUTO, PROGRESS_ALWAYS, PROGRESS_NEVER } progress;

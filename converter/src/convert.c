@@ -138,10 +138,10 @@ static int run_inspect(struct cli *c)
 
 const struct command command_convert = {
 	"convert", "SOURCE --donor DONOR [-o OUTPUT | --in-place] [OPTIONS]", "make an image boot as HVM",
-	"doFIiuPcfnrltkeRsaADpmjqv", 1, 1, run_convert,
+	"doFIiuPcfnrltkeRKsaADpmjqv", 1, 1, run_convert,
 };
 
 const struct command command_inspect = {
 	"inspect", "IMAGE [--json]", "show what is in an image: layout, distribution, kernels, boot loader",
-	"IcrtRepjqv", 1, 1, run_inspect,
+	"IcrtRKepjqv", 1, 1, run_inspect,
 };

@@ -28,7 +28,8 @@ static const struct option_row row[] = {
 	{'t', false, "target", "LIST", "xen-hvm, nitro, kvm, separated by commas; default xen-hvm,nitro"},
 	{'k', false, "kernel", "KERNEL", "donor (its newest), guest, or a version"},
 	{'e', false, "engine", "ENGINE", "auto, ext (libext2fs only) or guestfs (libguestfs for all)"},
-	{'R', false, "root", "N", "which partition holds the root, where more than one looks like it"},
+	{'R', false, "root", "N", "which partition or volume holds the root, where more than one looks like it"},
+	{'K', false, "key", "KEY", "of an encrypted volume, NAME:file:FILE or NAME:key:PASSPHRASE; repeatable"},
 	{'s', false, "skip", "RULE", "do not run this rule; repeatable"},
 	{'a', false, "allow", "FINDING", "convert in spite of this finding; repeatable"},
 	{'A', false, "cmdline-add", "ARG", "add a kernel parameter; repeatable"},
@@ -79,28 +80,35 @@ static bool push(const char **list, const char *value)
 	return false;
 }
 
-static bool parse_layout(const char *text, enum p2h_layout *ret)
+/* The place of a word among names. */
+static bool parse_name(const char *text, const char *const *name, int *ret)
 {
-	static const char *const name[] = {"auto", "partition", "flat", "keep"};
-
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; name[i]; i++)
 		if (!strcmp(text, name[i])) {
-			*ret = (enum p2h_layout)i;
+			*ret = i;
 			return true;
 		}
 	return false;
 }
 
+static bool parse_layout(const char *text, enum p2h_layout *ret)
+{
+	static const char *const name[] = {"auto", "partition", "flat", "keep", NULL};
+	int n = 0;
+	bool known = parse_name(text, name, &n);
+
+	*ret = (enum p2h_layout)n;
+	return known;
+}
+
 static bool parse_engine(const char *text, enum p2h_engine *ret)
 {
-	static const char *const name[] = {"auto", "ext", "guestfs"};
+	static const char *const name[] = {"auto", "ext", "guestfs", NULL};
+	int n = 0;
+	bool known = parse_name(text, name, &n);
 
-	for (int i = 0; i < 3; i++)
-		if (!strcmp(text, name[i])) {
-			*ret = (enum p2h_engine)i;
-			return true;
-		}
-	return false;
+	*ret = (enum p2h_engine)n;
+	return known;
 }
 
 static bool parse_number(const char *text, int *ret)
@@ -108,7 +116,7 @@ static bool parse_number(const char *text, int *ret)
 	char *end;
 	long n = strtol(text, &end, 10);
 
-	if (*end || end == text || n < 0 || n > 128)
+	if (*end || end == text || n < 0 || n > 9999)
 		return false;
 	*ret = (int)n;
 	return true;
@@ -142,6 +150,7 @@ static bool take(struct cli *c, char letter, const char *value)
 	case 'k': o->kernel = value; return *value != '\0';
 	case 'e': return parse_engine(value, &o->engine);
 	case 'R': o->root_given = true; return parse_number(value, &o->root);
+	case 'K': return push(c->key, value);
 	case 's': return push(c->skip, value);
 	case 'a': return push(c->allow, value);
 	case 'A': return *value && push(c->add, value);
@@ -193,6 +202,7 @@ int cli_parse(const struct command *command, int argc, char **argv, struct cli *
 		return complain(command, c->argument[command->max_arguments], "one argument too many");
 	if (c->verbose)
 		c->options.log = cli_log;
+	c->options.keys = c->key;
 	c->options.skip = c->skip;
 	c->options.allow = c->allow;
 	c->options.cmdline_add = c->add;

@@ -45,7 +45,7 @@ static int run_rules(struct cli *c)
 
 const struct command command_verify = {
 	"verify", "IMAGE [--target LIST] [--json]", "would this image boot as HVM? every step of the BIOS path, pass or fail",
-	"IteRjqpv", 1, 1, run_verify,
+	"IteRKjqpv", 1, 1, run_verify,
 };
 
 const struct command command_undo = {

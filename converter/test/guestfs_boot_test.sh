@@ -6,9 +6,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/support.sh"
 need qemu-system-x86_64 guestfish mkfs.xfs xfs_repair jq blkid mmdebstrap
 
-# Where libguestfs has no kernel to start there is nothing to test; a module that was not built is a fault of the build.
-export LIBGUESTFS_BACKEND=direct
-if ! grep -q kvm <("$PV2HVM_SOURCE_DIR/scripts/boot-image" --accel); then export LIBGUESTFS_BACKEND_SETTINGS=force_tcg; fi
+use_libguestfs
 ext_guest=$(sample tiny-busybox)
 ext_donor=$(sample donor-bookworm)
 guest=$work/guest.raw donor=$work/donor.raw

@@ -12,7 +12,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/small.sh"
 # shellcheck source=converter/test/plans.sh
 . "$(dirname "${BASH_SOURCE[0]}")/plans.sh"
-need cc cpio mke2fs jq sfdisk mkswap debugfs xz zstd
+need cc cpio mke2fs jq sfdisk mkswap debugfs xz zstd guestfish
 
 here=$PV2HVM_SOURCE_DIR/converter/test
 accept=no cases=()

@@ -83,6 +83,12 @@ sample() {
 # openssl uses the processor's instructions for it, which coreutils' sha256sum does not: seven times as fast
 sum() { openssl dgst -sha256 -r <"$1" | cut -d' ' -f1; }
 
+# guestfish and pv2hvm's own use of libguestfs, without KVM where that is there and does not work
+use_libguestfs() {
+	export LIBGUESTFS_BACKEND=direct
+	if ! grep -q kvm <("$PV2HVM_SOURCE_DIR/scripts/boot-image" --accel); then export LIBGUESTFS_BACKEND_SETTINGS=force_tcg; fi
+}
+
 boot() { "$PV2HVM_SOURCE_DIR/scripts/boot-image" "$@"; }
 
 need openssl

@@ -10,7 +10,6 @@
 #include "fs/appliance_module.h"
 
 #define NAMES_AT_ONCE 1000u
-#define MEMORY_MIB 768
 
 struct handle {
 	guestfs_h *g;
@@ -98,8 +97,8 @@ static int configure(struct handle *h, const struct appliance_setup *setup)
 	guestfs_set_error_handler(g, keep_first_error, h);
 	guestfs_set_verbose(g, 1); /* goes to the log, not to the screen */
 	if (guestfs_set_event_callback(g, forward_log, GUESTFS_EVENT_APPLIANCE | GUESTFS_EVENT_LIBRARY | GUESTFS_EVENT_WARNING, 0, h) < 0 ||
-	    guestfs_set_program(g, "pv2hvm") || guestfs_set_autosync(g, 1) || guestfs_set_pgroup(g, 1) || guestfs_set_memsize(g, MEMORY_MIB) || guestfs_set_backend(g, "direct") ||
-	    choose_accelerator(g, setup))
+	    guestfs_set_program(g, "pv2hvm") || guestfs_set_autosync(g, 1) || guestfs_set_pgroup(g, 1) ||
+	    guestfs_set_backend(g, "direct") || choose_accelerator(g, setup))
 		return -1;
 	for (size_t i = 0; setup->socket[i]; i++)
 		if (add_drive(g, setup->socket[i]))
@@ -165,6 +164,142 @@ static int module_content(void *a, const char *device, struct appliance_content 
 	return 0;
 }
 
+/* ---- layers ---- */
+
+static void free_list(char **list)
+{
+	for (char **s = list; s && *s; s++)
+		free(*s);
+	free(list);
+}
+
+static const char *list_value(char **pairs, const char *key)
+{
+	for (; pairs && pairs[0] && pairs[1]; pairs += 2)
+		if (!strcmp(pairs[0], key))
+			return pairs[1];
+	return "";
+}
+
+static int array_layers(guestfs_h *g, const char *device, appliance_add_layer add, void *arg)
+{
+	struct guestfs_mdstat_list *parts = guestfs_md_stat(g, device);
+	char **detail = parts ? guestfs_md_detail(g, device) : NULL;
+
+	for (uint32_t i = 0; detail && i < parts->len; i++) {
+		char below[64];
+
+		snprintf(below, sizeof(below), "/dev/%s", parts->val[i].mdstat_device);
+		add(arg, APPLIANCE_RAID, device, below, list_value(detail, "devname"), list_value(detail, "level"));
+	}
+	free_list(detail);
+	if (parts)
+		guestfs_free_mdstat_list(parts);
+	return detail ? 0 : -1;
+}
+
+/* The structure has the UUID without dashes and without a NUL behind it. */
+static bool is_uuid(const char *text, const char *plain, size_t len)
+{
+	for (; len && *text; text++)
+		if (*text != '-') {
+			if (*text != *plain++)
+				return false;
+			len--;
+		}
+	return !len;
+}
+
+static const char *pv_of(const struct guestfs_lvm_pv_list *pvs, const char *uuid)
+{
+	for (uint32_t i = 0; i < pvs->len; i++)
+		if (is_uuid(uuid, pvs->val[i].pv_uuid, sizeof(pvs->val[i].pv_uuid)))
+			return pvs->val[i].pv_name;
+	return NULL;
+}
+
+/* "/dev/VG/LV" lies on all physical volumes of its group. */
+static int volume_layers(guestfs_h *g, const char *lv, const struct guestfs_lvm_pv_list *pvs, appliance_add_layer add, void *arg)
+{
+	char *group = strndup(lv + 5, strcspn(lv + 5, "/"));
+	char **uuids = group ? guestfs_vgpvuuids(g, group) : NULL;
+
+	for (char **u = uuids; u && *u; u++) {
+		const char *pv = pv_of(pvs, *u);
+
+		if (pv)
+			add(arg, APPLIANCE_LVM, lv, pv, "", "");
+	}
+	free(group);
+	free_list(uuids);
+	return uuids ? 0 : -1;
+}
+
+static int group_layers(guestfs_h *g, appliance_add_layer add, void *arg)
+{
+	char lvm2[] = "lvm2", *feature[] = {lvm2, NULL}, **lvs;
+	struct guestfs_lvm_pv_list *pvs;
+	int rc;
+
+	if (!guestfs_feature_available(g, feature))
+		return 0;
+	if (guestfs_lvm_scan(g, 1))
+		return -1;
+	lvs = guestfs_lvs(g);
+	pvs = lvs ? guestfs_pvs_full(g) : NULL;
+	rc = pvs ? 0 : -1;
+	for (char **d = lvs; !rc && *d; d++)
+		rc = strncmp(*d, "/dev/", 5) ? 0 : volume_layers(g, *d, pvs, add, arg);
+	free_list(lvs);
+	if (pvs)
+		guestfs_free_lvm_pv_list(pvs);
+	return rc;
+}
+
+static int module_layers(void *a, appliance_add_layer add, void *arg)
+{
+	guestfs_h *g = g_of(a);
+	char **arrays = guestfs_list_md_devices(g);
+	int rc = arrays ? 0 : -1;
+
+	for (char **d = arrays; !rc && *d; d++)
+		rc = array_layers(g, *d, add, arg);
+	if (!rc)
+		rc = group_layers(g, add, arg);
+	free_list(arrays);
+	return result(a, rc);
+}
+
+/* cryptsetup does not say by errno that the key does not fit; it is the one thing that a healthy volume refuses. */
+static int module_unlock(void *a, const char *device, const char *key, const char *name)
+{
+	return guestfs_cryptsetup_open(g_of(a), device, key, name, -1) ? EACCES : 0;
+}
+
+static int module_size(void *a, const char *device, uint64_t *ret)
+{
+	int64_t size = guestfs_blockdev_getsize64(g_of(a), device);
+
+	*ret = size < 0 ? 0 : (uint64_t)size;
+	return size < 0 ? failed(a) : 0;
+}
+
+static int module_subvolumes(void *a, const char *where, appliance_add_subvolume add, void *arg)
+{
+	guestfs_h *g = g_of(a);
+	int64_t chosen = guestfs_btrfs_subvolume_get_default(g, where);
+	struct guestfs_btrfssubvolume_list *list = chosen < 0 ? NULL : guestfs_btrfs_subvolume_list(g, where);
+
+	if (!list)
+		return failed(a);
+	for (uint32_t i = 0; i < list->len; i++)
+		add(arg, list->val[i].btrfssubvolume_path, list->val[i].btrfssubvolume_id == (uint64_t)chosen);
+	guestfs_free_btrfssubvolume_list(list);
+	return 0;
+}
+
+/* ---- mounts ---- */
+
 static int module_mount(void *a, const char *device, const char *options, const char *where)
 {
 	guestfs_h *g = g_of(a);
@@ -174,9 +309,10 @@ static int module_mount(void *a, const char *device, const char *options, const 
 	return result(a, guestfs_mount_options(g, options, device, where));
 }
 
+/* A btrfs of which another subvolume is mounted would not be written out by it. */
 static int module_umount(void *a, const char *where)
 {
-	return result(a, guestfs_umount_opts(g_of(a), where, -1));
+	return result(a, guestfs_umount_opts(g_of(a), where, -1) || guestfs_sync(g_of(a)) ? -1 : 0);
 }
 
 static int module_space(void *a, const char *path, struct fs_space *ret)
@@ -329,14 +465,12 @@ static int module_write(void *a, const char *path, const void *buf, uint64_t off
 	return 0;
 }
 
-static int module_mkdir(void *a, const char *path)
+static int module_unpack(void *a, int fd, const char *where)
 {
-	return result(a, guestfs_mkdir(g_of(a), path));
-}
+	char name[32];
 
-static int module_symlink(void *a, const char *target, const char *path)
-{
-	return result(a, guestfs_ln_s(g_of(a), target, path));
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	return result(a, guestfs_tar_in_opts(g_of(a), name, where, GUESTFS_TAR_IN_OPTS_COMPRESS, "gzip", -1));
 }
 
 static int module_mknod(void *a, const char *path, uint32_t mode, uint32_t major, uint32_t minor)
@@ -394,6 +528,10 @@ static const struct appliance_module module = {
 	.stop = module_stop,
 	.message = module_message,
 	.content = module_content,
+	.layers = module_layers,
+	.unlock = module_unlock,
+	.size = module_size,
+	.subvolumes = module_subvolumes,
 	.mount = module_mount,
 	.umount = module_umount,
 	.space = module_space,
@@ -403,8 +541,7 @@ static const struct appliance_module module = {
 	.xattrs = module_xattrs,
 	.pread = module_pread,
 	.write = module_write,
-	.mkdir = module_mkdir,
-	.symlink = module_symlink,
+	.unpack = module_unpack,
 	.mknod = module_mknod,
 	.link = module_link,
 	.rename = module_rename,

@@ -78,6 +78,8 @@ struct p2h_options {
 	bool no_check;             /* do not let e2fsck look for damage that is not marked */
 	bool force;                /* replace an existing output file; write to a device that holds signatures */
 	enum p2h_layout layout;
+	/* For encrypted volumes, as libguestfs' tools take them: "NAME:key:PASSPHRASE", "NAME:file:FILE"; NAME: a UUID, a device, or "all". */
+	const char *const *keys;   /* NULL at the end; may be NULL */
 	enum p2h_engine engine;
 	unsigned targets;          /* 0: xen-hvm and nitro */
 	const char *kernel;        /* "donor", "guest" or a version; NULL: "donor" */

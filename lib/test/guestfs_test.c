@@ -17,10 +17,13 @@
 #include "support/fsimage.h"
 #include "support/scratch.h"
 
+/* A partition by its number; 0: the whole drive. */
+#define PART(n) (&(const struct appliance_place){.number = (n)})
+
 static struct p2h_error err;
 
 /* What comes of a kernel that writes, and of libguestfs in front of it. */
-#define KERNEL (FSCONFORM_OWN_CTIME | FSCONFORM_TEXT_XATTRS)
+#define KERNEL (FSCONFORM_OWN_CTIME | FSCONFORM_OWN_ATIME | FSCONFORM_TEXT_XATTRS)
 
 enum { EXT4, XFS, BTRFS, PARTED, KINDS };
 
@@ -147,7 +150,7 @@ static int setup(void **state)
 	path = make("parted", "64M", "echo '2048,' | sfdisk -q");
 	if (path && !scratch_shell("mke2fs -q -t ext2 -E offset=1048576 %s 62M", path))
 		open_disk(PARTED, path);
-	if (fs_guestfs_open(kind[EXT4].drive, 0, 0, 0, &fs, &err) == P2H_TOOL) {
+	if (fs_guestfs_open(kind[EXT4].drive, PART(0), 0, 0, &fs, &err) == P2H_TOOL) {
 		fprintf(stderr, "skipped: %s\n%s\n", err.msg, log_text.len ? log_text.data : "");
 		appliance_close(appliance);
 		appliance = NULL;
@@ -175,7 +178,7 @@ static struct fs *open_kind(unsigned i, unsigned flags)
 
 	if (!appliance || !kind[i].drive)
 		skip();
-	OK(fs_guestfs_open(kind[i].drive, i == PARTED, flags, FSCONFORM_NOW, &fs, &err));
+	OK(fs_guestfs_open(kind[i].drive, PART(i == PARTED), flags, FSCONFORM_NOW, &fs, &err));
 	return fs;
 }
 
@@ -210,8 +213,8 @@ static void check_kind(unsigned i, unsigned cannot, const char *check)
 		OK(fs_close(fs, &err));
 		fs = open_kind(i, FS_WRITE);
 	}
-	OK(fs_guestfs_open(kind[i].drive, i == PARTED, 0, 0, &reader, &err)); /* beside the writer: it sees what that does */
-	assert_int_equal(fs_guestfs_open(kind[i].drive, i == PARTED, FS_WRITE, 0, &(struct fs *){0}, &err), P2H_BUSY);
+	OK(fs_guestfs_open(kind[i].drive, PART(i == PARTED), 0, 0, &reader, &err)); /* beside the writer: it sees what that does */
+	assert_int_equal(fs_guestfs_open(kind[i].drive, PART(i == PARTED), FS_WRITE, 0, &(struct fs *){0}, &err), P2H_BUSY);
 	fsconform_script(fs, data, cannot);
 	fsconform_result(fs, data, cannot);
 	fsconform_result(reader, data, cannot);
@@ -313,8 +316,8 @@ static void test_errors(void **state)
 	(void)state;
 	if (!appliance)
 		skip();
-	assert_int_equal(fs_guestfs_open(kind[PARTED].drive, 7, 0, 0, &fs, &err), P2H_NOTFOUND); /* no such partition */
-	assert_int_equal(fs_guestfs_open(kind[PARTED].drive, 0, 0, 0, &fs, &err), P2H_UNSUPPORTED); /* a partition table is no file system */
+	assert_int_equal(fs_guestfs_open(kind[PARTED].drive, PART(7), 0, 0, &fs, &err), P2H_NOTFOUND); /* no such partition */
+	assert_int_equal(fs_guestfs_open(kind[PARTED].drive, PART(0), 0, 0, &fs, &err), P2H_UNSUPPORTED); /* a partition table is no file system */
 	assert_int_equal(appliance_add(appliance, transaction_disk(kind[EXT4].t), &(struct appliance_drive *){0}, &err), P2H_USAGE);
 	assert_int_equal(starts, 1);
 	assert_true(buf_contains(&log_text, "guestfs"));
@@ -338,7 +341,7 @@ static void test_missing(void **state)
 		OK(appliance_add(a, d, &drive, &err));
 		for (int again = 0; again < 2; again++) {
 			err = (struct p2h_error){0};
-			assert_int_equal(fs_guestfs_open(drive, 0, 0, 0, &fs, &err), P2H_TOOL);
+			assert_int_equal(fs_guestfs_open(drive, PART(0), 0, 0, &fs, &err), P2H_TOOL);
 			assert_non_null(strstr(err.msg, "libpv2hvm-guestfs.so"));
 			assert_null(strchr(err.msg, '\n'));
 		}

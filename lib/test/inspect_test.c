@@ -176,11 +176,12 @@ static void test_drivers(void **state)
 	must(kernel_drivers_load(g->fs, BOOTIMAGE_MODULES, BOOTIMAGE_CONFIG, &k, &err), &err);
 	for (size_t t = 0; t < DRIVERS_TARGETS; t++) {
 		CLEANUP(strlist_done) struct strlist none = {0}, some = {0};
+		struct drivers_root root = {"ext4", &features, NULL};
 
-		must(drivers_missing(&k, &has, t, "ext4", &features, &none, &err), &err);
+		must(drivers_missing(&k, &has, t, &root, &none, &err), &err);
 		if (none.len)
 			fail_msg("%s lacks %s", drivers_target_name[t], none.item[0]);
-		must(drivers_missing(&k, &lacks, t, "ext4", &features, &some, &err), &err);
+		must(drivers_missing(&k, &lacks, t, &root, &some, &err), &err);
 		assert_true(strlist_has(&some, "ext4"));
 		assert_int_equal(strlist_has(&some, "xen_blkfront"), t == 0);
 		assert_int_equal(strlist_has(&some, "virtio_blk"), t == 2);

@@ -67,7 +67,7 @@ static void fill_facts(struct sample *s)
 		.len = sizeof(rules_net) - 1, .mode = 0644};
 	*f = (struct facts){.source = "squeeze.img", .format = "raw", .disk_size = 10 * GIB,
 		.volumes = {.table = TABLE_NONE, .sector_size = 512, .item = s->volume, .len = 1},
-		.root_uuid = "11", .root_label = "old\x01root", .root_type = "ext3", .boot_uuid = "11", .boot_prefix = "/boot/grub",
+		.root_volume = s->volume, .boot_volume = s->volume, .root_subvolume = "", .root_uuid = "11", .root_label = "old\x01root", .root_type = "ext3", .boot_uuid = "11", .boot_prefix = "/boot/grub",
 		.boot_path = "/boot", .space = {4096, 2621440, 1000000, 655360, 600000}, .boot_space = {4096, 2621440, 1000000, 655360, 600000},
 		.block_size = 4096, .features = WORDS("has_journal", "ext_attr"), .unmounted = WORDS("/data on 3 (xfs)"), .os_id = "debian",
 		.os_version = "6.0", .os_name = "Debian GNU/Linux 6.0", .init = INIT_SYSVINIT, .init_path = "/sbin/init", .bits = 64,

@@ -69,7 +69,7 @@ static const struct action *find(const struct plan *p, enum action_kind kind)
 static int change_files(const struct apply_context *c, struct ranges *inode5, struct fs_space *ret_space, struct p2h_error *err)
 {
 	CLEANUP_GUEST struct guest *g = NULL;
-	unsigned root = c->plan->shift ? 1 : c->facts->root_number;
+	unsigned root = plan_number_after(c->plan, c->facts->root_number);
 	int rc = guest_open(c->disk, (int)root, GUEST_WRITE, c->facts->clock, &g, err);
 
 	for (size_t i = 0; !rc && i < c->plan->actions; i++) {

@@ -39,9 +39,20 @@ int appliance_add(struct appliance *a, struct disk *d, struct appliance_drive **
 	return 0;
 }
 
+int appliance_encrypted(struct appliance_drive *drive, unsigned number, struct p2h_error *err)
+{
+	unsigned *bigger = reallocarray(drive->encrypted, drive->encrypted_len + 1, sizeof(*bigger));
+
+	if (!bigger)
+		return error_nomem(err);
+	drive->encrypted = bigger;
+	drive->encrypted[drive->encrypted_len++] = number;
+	return 0;
+}
+
 bool appliance_takes(const struct appliance_options *options, const char *content)
 {
-	return !strcmp(content, "xfs") || (options->all && !strncmp(content, "ext", 3));
+	return !strcmp(content, "xfs") || !strcmp(content, "btrfs") || (options->all && !strncmp(content, "ext", 3));
 }
 
 bool appliance_drive_takes(const struct appliance_drive *drive, const char *content)
@@ -146,19 +157,15 @@ int appliance_start(struct appliance *a, struct p2h_error *err)
 
 void appliance_close(struct appliance *a)
 {
-	struct appliance_mount *next;
-
 	if (!a)
 		return;
 	if (a->handle)
 		a->calls->stop(a->handle);
-	for (struct appliance_mount *m = a->mounts; m; m = next) {
-		next = m->next;
-		dircache_free(m->cache);
-		free(m);
-	}
+	appliance_mounts_done(a);
+	appliance_layers_done(a);
 	for (unsigned i = 0; i < a->drives; i++) {
 		disk_server_stop(a->drive[i]->server);
+		free(a->drive[i]->encrypted);
 		free(a->drive[i]);
 	}
 	if (a->dir[0])

@@ -10,7 +10,7 @@
 
 #include "fs/fs.h"
 
-#define APPLIANCE_MODULE_ABI 1u
+#define APPLIANCE_MODULE_ABI 2u
 #define APPLIANCE_MODULE_SYMBOL "p2h_appliance_module"
 
 struct appliance_setup {
@@ -26,8 +26,14 @@ struct appliance_content {
 	char type[32], uuid[40], label[256];
 };
 
+enum appliance_layer { APPLIANCE_LVM, APPLIANCE_RAID, APPLIANCE_LUKS };
+
 typedef void (*appliance_add_name)(void *arg, const char *name, const struct fs_stat *st);
 typedef void (*appliance_add_xattr)(void *arg, const char *name, const void *value, size_t len);
+/* `device` lies on `below`, another device: a logical volume, or an array (name and level as its superblock says, "host:0" and "raid1"). Once for each
+ * that it lies on. */
+typedef void (*appliance_add_layer)(void *arg, enum appliance_layer layer, const char *device, const char *below, const char *name, const char *level);
+typedef void (*appliance_add_subvolume)(void *arg, const char *path, bool is_default);
 
 struct appliance_module {
 	unsigned abi;
@@ -37,6 +43,11 @@ struct appliance_module {
 	const char *(*message)(void *a);
 
 	int (*content)(void *a, const char *device, struct appliance_content *ret);
+	/* Activates volume groups; arrays were assembled at the start. Encrypted volumes are not told of: who unlocked them knows. */
+	int (*layers)(void *a, appliance_add_layer add, void *arg);
+	int (*unlock)(void *a, const char *device, const char *key, const char *name); /* as /dev/mapper/NAME; EACCES: not its key */
+	int (*size)(void *a, const char *device, uint64_t *ret); /* bytes */
+	int (*subvolumes)(void *a, const char *where, appliance_add_subvolume add, void *arg); /* of the btrfs that is mounted there */
 	int (*mount)(void *a, const char *device, const char *options, const char *where); /* makes the mount point if need be */
 	int (*umount)(void *a, const char *where);
 	int (*space)(void *a, const char *path, struct fs_space *ret);
@@ -50,8 +61,8 @@ struct appliance_module {
 
 	/* A regular file's content, in ascending pieces of at most APPLIANCE_PIECE. At 0 a new one is made, an existing one emptied first. */
 	int (*write)(void *a, const char *path, const void *buf, uint64_t off, size_t len);
-	int (*mkdir)(void *a, const char *path);
-	int (*symlink)(void *a, const char *target, const char *path);
+	/* A tar archive packed by gzip, from its beginning, into a directory; times of last access are not set. */
+	int (*unpack)(void *a, int fd, const char *where);
 	int (*mknod)(void *a, const char *path, uint32_t mode, uint32_t major, uint32_t minor);
 	int (*link)(void *a, const char *existing, const char *path);
 	int (*rename)(void *a, const char *from, const char *to);

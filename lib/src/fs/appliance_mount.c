@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "fs/appliance_pack.h"
 
 void appliance_path(const struct appliance_mount *m, const char *path, char *ret)
 {
@@ -30,11 +31,12 @@ int appliance_do_mount(struct appliance_mount *m, bool write, struct p2h_error *
 {
 	struct appliance *a = m->drive->appliance;
 	bool xfs = !strcmp(m->content.type, "xfs");
-	char options[64];
+	char options[FS_PATH_MAX + 64];
 	int errnum;
 
 	/* A donor may have the UUID of the guest, when both were made from one image. */
-	snprintf(options, sizeof(options), "%s,noatime%s", write ? "rw" : "ro", xfs ? ",nouuid" : "");
+	snprintf(options, sizeof(options), "%s,noatime%s%s%s", write ? "rw" : "ro", xfs ? ",nouuid" : "", m->subvolume ? ",subvol=/" : "",
+		 m->subvolume ? m->subvolume : "");
 	errnum = APPLIANCE_CALL(a, mount, m->device, options, m->where);
 	if (!errnum) {
 		m->mounted = true;
@@ -49,62 +51,104 @@ int appliance_do_mount(struct appliance_mount *m, bool write, struct p2h_error *
 int appliance_do_unmount(struct appliance_mount *m, struct p2h_error *err)
 {
 	struct appliance *a = m->drive->appliance;
-	int errnum = m->mounted ? APPLIANCE_CALL(a, umount, m->where) : 0;
+	int rc = pack_flush(m, err), errnum = m->mounted ? APPLIANCE_CALL(a, umount, m->where) : 0;
 
 	m->mounted = m->writing = false;
 	dircache_clear(m->cache);
-	return appliance_result(m, errnum, m->where, err);
+	return rc ? rc : appliance_result(m, errnum, m->where, err);
 }
 
 static int source_list(void *arg, const char *path, struct dircache *c, struct p2h_error *err);
 static int source_lstat(void *arg, const char *path, struct fs_stat *ret, struct p2h_error *err);
 static int source_readlink(void *arg, const char *path, char **ret, struct p2h_error *err);
 
-static int new_mount(struct appliance_drive *drive, unsigned number, struct appliance_mount **ret, struct p2h_error *err)
+void appliance_device(const struct appliance_drive *drive, const struct appliance_place *place, char *buf, size_t size)
 {
-	struct appliance *a = drive->appliance;
-	CLEANUP_FREE struct appliance_mount *m = calloc(1, sizeof(*m));
+	if (place->device && *place->device)
+		snprintf(buf, size, "%s", place->device);
+	else if (place->number)
+		snprintf(buf, size, "/dev/sd%c%u", drive->letter, place->number);
+	else
+		snprintf(buf, size, "/dev/sd%c", drive->letter);
+}
+
+static void free_mount(struct appliance_mount *m)
+{
+	pack_free(m->pack);
+	dircache_free(m->cache);
+	free(m->subvolume);
+	free(m);
+}
+
+void appliance_mounts_done(struct appliance *a)
+{
+	while (a->mounts) {
+		struct appliance_mount *m = a->mounts;
+
+		a->mounts = m->next;
+		free_mount(m);
+	}
+}
+
+static int fill_mount(struct appliance_mount *m, const struct appliance_place *place, struct p2h_error *err)
+{
+	struct appliance *a = m->drive->appliance;
 	struct dircache_source source = {.list = source_list, .lstat = source_lstat, .readlink = source_readlink, .arg = m};
+	int rc;
+
+	appliance_device(m->drive, place, m->device, sizeof(m->device));
+	snprintf(m->where, sizeof(m->where), "/p2h-%u", a->mount_count++);
+	rc = appliance_result(m, APPLIANCE_CALL(a, content, m->device, &m->content), m->device, err);
+	if (rc)
+		return rc;
+	m->subvolume = place->subvolume ? strdup(place->subvolume) : NULL;
+	m->cache = dircache_new(&source);
+	return m->cache && (m->subvolume || !place->subvolume) ? 0 : error_nomem(err);
+}
+
+static int new_mount(struct appliance_drive *drive, const struct appliance_place *place, struct appliance_mount **ret, struct p2h_error *err)
+{
+	struct appliance_mount *m = calloc(1, sizeof(*m));
 	int rc;
 
 	if (!m)
 		return error_nomem(err);
 	m->drive = drive;
-	m->number = number;
-	if (number)
-		snprintf(m->device, sizeof(m->device), "/dev/sd%c%u", drive->letter, number);
-	else
-		snprintf(m->device, sizeof(m->device), "/dev/sd%c", drive->letter);
-	snprintf(m->where, sizeof(m->where), "/p2h-%c%u", drive->letter, number);
-	rc = appliance_result(m, APPLIANCE_CALL(a, content, m->device, &m->content), m->device, err);
-	if (rc)
+	rc = fill_mount(m, place, err);
+	if (rc) {
+		free_mount(m);
 		return rc;
-	m->cache = dircache_new(&source);
-	if (!m->cache)
-		return error_nomem(err);
-	m->next = a->mounts;
-	a->mounts = m;
-	*ret = TAKE(m);
+	}
+	m->next = drive->appliance->mounts;
+	drive->appliance->mounts = m;
+	*ret = m;
 	return 0;
 }
 
-static struct appliance_mount *find_mount(const struct appliance_drive *drive, unsigned number)
+static bool is_at(const struct appliance_mount *m, const char *device, const char *subvolume)
+{
+	return !strcmp(m->device, device) && !m->subvolume == !subvolume && (!subvolume || !strcmp(m->subvolume, subvolume));
+}
+
+static struct appliance_mount *find_mount(const struct appliance_drive *drive, const struct appliance_place *place)
 {
 	struct appliance_mount *m = drive->appliance->mounts;
+	char device[128];
 
-	while (m && (m->drive != drive || m->number != number))
+	appliance_device(drive, place, device, sizeof(device));
+	while (m && (m->drive != drive || !is_at(m, device, place->subvolume)))
 		m = m->next;
 	return m;
 }
 
-int appliance_mount_get(struct appliance_drive *drive, unsigned number, bool write, struct appliance_mount **ret, struct p2h_error *err)
+int appliance_mount_get(struct appliance_drive *drive, const struct appliance_place *place, bool write, struct appliance_mount **ret, struct p2h_error *err)
 {
 	struct appliance_mount *m = NULL;
 	int rc = appliance_start(drive->appliance, err);
 
 	if (!rc) {
-		m = find_mount(drive, number);
-		rc = m ? 0 : new_mount(drive, number, &m, err);
+		m = find_mount(drive, place);
+		rc = m ? 0 : new_mount(drive, place, &m, err);
 	}
 	if (rc)
 		return rc;

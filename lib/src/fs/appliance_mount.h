@@ -16,6 +16,14 @@ struct appliance_drive {
 	uint64_t off, size;
 	struct disk_server *server; /* once it was started */
 	char socket[64];
+	unsigned *encrypted; /* numbers of its encrypted volumes */
+	size_t encrypted_len;
+};
+
+/* `device` lies on `below`. */
+struct layer {
+	enum appliance_layer kind;
+	char device[128], below[128], name[128], level[16];
 };
 
 struct appliance {
@@ -28,28 +36,39 @@ struct appliance {
 	struct appliance_drive *drive[APPLIANCE_DRIVES];
 	unsigned drives;
 	struct appliance_mount *mounts;
+	unsigned mount_count;
+	struct layer *layer; /* once they were assembled */
+	size_t layers;
+	bool assembled, no_memory; /* no_memory: for a layer */
 	char dir[32]; /* of the sockets */
 };
 
 struct appliance_mount {
 	struct appliance_mount *next;
 	struct appliance_drive *drive;
-	unsigned number;
-	char device[24], where[24]; /* "/dev/sda1", "/p2h-a1" */
+	char device[128], where[24]; /* "/dev/sda1", "/p2h-3" */
+	char *subvolume; /* NULL: the default, or no btrfs */
 	struct appliance_content content;
 	unsigned users;
 	bool mounted, writing; /* writing: one of the users does */
 	struct dircache *cache;
+	struct pack *pack; /* what is new, and not there yet; NULL: nothing */
 };
 
 /* Once; who asks again after a failure is told the same. */
 int appliance_start(struct appliance *a, struct p2h_error *err);
 
+/* "/dev/sda1" */
+void appliance_device(const struct appliance_drive *drive, const struct appliance_place *place, char *buf, size_t size);
+/* For the end: what was mounted, and what is known of layers. */
+void appliance_mounts_done(struct appliance *a);
+void appliance_layers_done(struct appliance *a);
+
 int appliance_do_mount(struct appliance_mount *m, bool write, struct p2h_error *err);
 int appliance_do_unmount(struct appliance_mount *m, struct p2h_error *err); /* if it is mounted */
 
 /* Starts the appliance if need be, mounts, counts the user. P2H_BUSY: another one writes. */
-int appliance_mount_get(struct appliance_drive *drive, unsigned number, bool write, struct appliance_mount **ret, struct p2h_error *err);
+int appliance_mount_get(struct appliance_drive *drive, const struct appliance_place *place, bool write, struct appliance_mount **ret, struct p2h_error *err);
 /* One user less. After the writing one it is mounted for reading again: all that was written lies on the drive's disk. */
 int appliance_mount_put(struct appliance_mount *m, bool wrote, struct p2h_error *err);
 

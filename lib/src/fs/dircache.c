@@ -288,6 +288,36 @@ void dircache_changed(struct dircache *c, const char *path)
 	note_parent(c, path);
 }
 
+static bool add_empty(struct dircache *c, const char *path)
+{
+	struct directory *d = calloc(1, sizeof(*d));
+
+	if (d)
+		d->path = strdup(path);
+	if (d && d->path && tsearch(d, &c->tree, compare_directories))
+		return true;
+	if (d)
+		free_directory(d);
+	return false;
+}
+
+bool dircache_made(struct dircache *c, const char *path, const struct fs_stat *st, const char *target)
+{
+	struct directory *d = known(c, path, fs_parent_len(path));
+	bool found = false, done = true;
+	size_t at = d ? find(d, fs_base_name(path), &found) : 0;
+
+	if (d && !found)
+		done = insert(d, at, fs_base_name(path), st, false);
+	if (done && target && d && !found)
+		done = (d->item[at].target = strdup(target)) != NULL;
+	if (done && S_ISDIR(st->mode))
+		done = add_empty(c, path);
+	if (!done)
+		dircache_clear(c);
+	return done;
+}
+
 void dircache_removed(struct dircache *c, const char *path)
 {
 	if (known(c, path, strlen(path))) { /* it and what was below it */

@@ -31,6 +31,8 @@ int dircache_readlink(struct dircache *c, const char *path, char **ret, struct p
 
 /* Something was made or changed, or taken away, at this path. */
 void dircache_changed(struct dircache *c, const char *path);
+/* Something new that the source does not have yet: a directory is empty, a link has a target. false: no memory, nothing is known any more. */
+bool dircache_made(struct dircache *c, const char *path, const struct fs_stat *st, const char *target);
 void dircache_removed(struct dircache *c, const char *path);
 void dircache_clear(struct dircache *c);
 

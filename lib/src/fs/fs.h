@@ -44,7 +44,7 @@ void fs_xattrs_done(struct fs_xattrs *x);
 struct fs_space {
 	uint32_t block_size;
 	uint64_t blocks, blocks_free; /* blocks_free: all free ones, root's reserve included */
-	uint64_t inodes, inodes_free;
+	uint64_t inodes, inodes_free; /* 0: made as they are needed */
 };
 
 /* Identity and state, filled at opening. Strings live as long as the fs. */

@@ -31,6 +31,12 @@ static int guestfs_readlink(struct fs *fs, const char *path, char **ret, struct 
 	return dircache_readlink(guestfs_of(fs)->mount->cache, path, ret, err);
 }
 
+int guestfs_reach(struct guestfs *g, const char *path, char *ret, struct p2h_error *err)
+{
+	appliance_path(g->mount, path, ret);
+	return pack_flush(g->mount, err);
+}
+
 /* ---- extended attributes ---- */
 
 struct xattr_list {
@@ -67,10 +73,10 @@ static int guestfs_xattrs(struct fs *fs, const char *path, struct fs_xattrs *ret
 	struct guestfs *g = guestfs_of(fs);
 	struct xattr_list l = {0};
 	char there[APPLIANCE_PATH_MAX];
-	int rc;
+	int rc = guestfs_reach(g, path, there, err);
 
-	appliance_path(g->mount, path, there);
-	rc = appliance_result(g->mount, GUESTFS_CALL(g, xattrs, there, add_xattr, &l), path, err);
+	if (!rc)
+		rc = appliance_result(g->mount, GUESTFS_CALL(g, xattrs, there, add_xattr, &l), path, err);
 	if (!rc && l.failed)
 		rc = error_nomem(err);
 	if (rc) {
@@ -95,9 +101,10 @@ static int read_window(struct guestfs_file *x, uint64_t off, struct p2h_error *e
 		x->window = malloc(x->base.size < APPLIANCE_PIECE ? (size_t)x->base.size : APPLIANCE_PIECE);
 	if (!x->window)
 		return error_nomem(err);
-	appliance_path(x->fs->mount, x->path, there);
 	x->window_len = 0;
-	rc = appliance_result(x->fs->mount, GUESTFS_CALL(x->fs, pread, there, x->window, off, want, &x->window_len), x->path, err);
+	rc = guestfs_reach(x->fs, x->path, there, err);
+	if (!rc)
+		rc = appliance_result(x->fs->mount, GUESTFS_CALL(x->fs, pread, there, x->window, off, want, &x->window_len), x->path, err);
 	x->window_off = off;
 	return rc;
 }
@@ -166,9 +173,9 @@ static int guestfs_space(struct fs *fs, const char *path, struct fs_space *ret, 
 {
 	struct guestfs *g = guestfs_of(fs);
 	char there[APPLIANCE_PATH_MAX];
+	int rc = guestfs_reach(g, path, there, err);
 
-	appliance_path(g->mount, path, there);
-	return appliance_result(g->mount, GUESTFS_CALL(g, space, there, ret), path, err);
+	return rc ? rc : appliance_result(g->mount, GUESTFS_CALL(g, space, there, ret), path, err);
 }
 
 static int guestfs_free_ranges(struct fs *fs, uint64_t base, struct ranges *ret, struct p2h_error *err)
@@ -251,7 +258,8 @@ static int fill_info(struct guestfs *g, struct p2h_error *err)
 	return 0;
 }
 
-int fs_guestfs_open(struct appliance_drive *drive, unsigned number, unsigned flags, int64_t now, struct fs **ret, struct p2h_error *err)
+int fs_guestfs_open(struct appliance_drive *drive, const struct appliance_place *place, unsigned flags, int64_t now, struct fs **ret,
+		    struct p2h_error *err)
 {
 	struct guestfs *g = calloc(1, sizeof(*g));
 	int rc;
@@ -261,7 +269,7 @@ int fs_guestfs_open(struct appliance_drive *drive, unsigned number, unsigned fla
 	g->base.ops = &guestfs_ops;
 	g->base.writing = flags & FS_WRITE ? &guestfs_write_ops : NULL;
 	g->base.now = now;
-	rc = appliance_mount_get(drive, number, flags & FS_WRITE, &g->mount, err);
+	rc = appliance_mount_get(drive, place, flags & FS_WRITE, &g->mount, err);
 	if (rc) {
 		free(g);
 		return rc;

@@ -47,23 +47,26 @@ static void changed_inode(struct guestfs *g, const char *path, const struct fs_s
 static int set_meta(struct guestfs *g, const char *path, const struct fs_meta *meta, bool is_link, struct p2h_error *err)
 {
 	char there[APPLIANCE_PATH_MAX];
+	int rc = guestfs_reach(g, path, there, err);
 
-	appliance_path(g->mount, path, there);
-	return appliance_result(g->mount, GUESTFS_CALL(g, set_meta, there, meta, is_link), path, err);
+	return rc ? rc : appliance_result(g->mount, GUESTFS_CALL(g, set_meta, there, meta, is_link), path, err);
 }
 
-/* Something new: with its owner, mode and times. */
-static int finish_new(struct guestfs *g, int errnum, const char *path, const struct fs_meta *meta, bool is_link, struct p2h_error *err)
+/* Something new goes there with others. */
+static int pack_new(struct guestfs *g, const char *path, uint32_t type, const struct fs_meta *meta, uint64_t size, const char *target, int fd,
+		    struct p2h_error *err)
 {
-	int rc = appliance_result(g->mount, errnum, path, err);
+	struct fs_stat st = {.mode = type | (S_ISLNK(type) ? 0777 : meta->mode & 07777), .uid = meta->uid, .gid = meta->gid, .size = size,
+		.nlink = S_ISDIR(type) ? 2 : 1, .atime = meta->atime, .mtime = meta->mtime, .ctime = g->base.now, .atime_nsec = meta->atime_nsec,
+		.mtime_nsec = meta->mtime_nsec};
 
-	changed(g, path);
-	return rc ? rc : set_meta(g, path, meta, is_link, err);
+	touch_parent(g, path);
+	return pack_add(g->mount, path, &st, target, fd, err);
 }
 
 int guestfs_settle(struct guestfs *g, struct p2h_error *err)
 {
-	int rc = g->touched.failed ? error_nomem(err) : 0;
+	int rc = g->touched.failed ? error_nomem(err) : pack_flush(g->mount, err);
 
 	strlist_sort(&g->touched);
 	for (size_t i = 0; !rc && i < g->touched.len; i++) {
@@ -111,11 +114,10 @@ static int write_content(struct guestfs *g, int fd, uint64_t len, const char *pa
 	CLEANUP_FREE char *piece = malloc(len < APPLIANCE_PIECE ? (size_t)len + 1 : APPLIANCE_PIECE);
 	char there[APPLIANCE_PATH_MAX];
 	uint64_t off = 0;
-	int rc;
+	int rc = piece ? guestfs_reach(g, path, there, err) : error_nomem(err);
 
-	if (!piece)
-		return error_nomem(err);
-	appliance_path(g->mount, path, there);
+	if (rc)
+		return rc;
 	do {
 		ssize_t n = pread(fd, piece, len - off < APPLIANCE_PIECE ? (size_t)(len - off) : APPLIANCE_PIECE, (off_t)off);
 
@@ -140,14 +142,22 @@ static int new_file_pread(struct fs_file *f, void *buf, uint64_t off, size_t len
 	return error_set(err, P2H_USAGE, "a file being created cannot be read");
 }
 
+static int write_large(struct guestfs_new_file *x, struct p2h_error *err)
+{
+	int rc = write_content(x->fs, x->fd, x->base.size, x->path, err);
+
+	changed(x->fs, x->path);
+	return rc ? rc : set_meta(x->fs, x->path, &x->meta, false, err);
+}
+
 static int new_file_close(struct fs_file *f, struct p2h_error *err)
 {
 	struct guestfs_new_file *x = (struct guestfs_new_file *)f;
-	int rc = ftruncate(x->fd, (off_t)x->base.size) ? error_sys(err, errno, "%s", x->path) : write_content(x->fs, x->fd, x->base.size, x->path, err);
+	uint64_t size = x->base.size;
+	int rc = ftruncate(x->fd, (off_t)size) ? error_sys(err, errno, "%s", x->path) : 0;
 
-	changed(x->fs, x->path);
 	if (!rc)
-		rc = set_meta(x->fs, x->path, &x->meta, false, err);
+		rc = size > PACK_FILE_MAX ? write_large(x, err) : pack_new(x->fs, x->path, S_IFREG, &x->meta, size, NULL, x->fd, err);
 	close(x->fd);
 	free(x->path);
 	free(x);
@@ -221,20 +231,12 @@ static int guestfs_rewrite(struct fs *fs, const char *path, const void *data, si
 
 static int guestfs_mkdir(struct fs *fs, const char *path, const struct fs_meta *meta, struct p2h_error *err)
 {
-	struct guestfs *g = guestfs_of(fs);
-	char there[APPLIANCE_PATH_MAX];
-
-	appliance_path(g->mount, path, there);
-	return finish_new(g, GUESTFS_CALL(g, mkdir, there), path, meta, false, err);
+	return pack_new(guestfs_of(fs), path, S_IFDIR, meta, 0, NULL, -1, err);
 }
 
 static int guestfs_symlink(struct fs *fs, const char *target, const char *path, const struct fs_meta *meta, struct p2h_error *err)
 {
-	struct guestfs *g = guestfs_of(fs);
-	char there[APPLIANCE_PATH_MAX];
-
-	appliance_path(g->mount, path, there);
-	return finish_new(g, GUESTFS_CALL(g, symlink, target, there), path, meta, true, err);
+	return pack_new(guestfs_of(fs), path, S_IFLNK, meta, strlen(target), target, -1, err);
 }
 
 static int guestfs_mknod(struct fs *fs, const char *path, uint32_t type, uint32_t major, uint32_t minor, const struct fs_meta *meta,
@@ -242,20 +244,23 @@ static int guestfs_mknod(struct fs *fs, const char *path, uint32_t type, uint32_
 {
 	struct guestfs *g = guestfs_of(fs);
 	char there[APPLIANCE_PATH_MAX];
+	int rc = guestfs_reach(g, path, there, err);
 
-	appliance_path(g->mount, path, there);
-	return finish_new(g, GUESTFS_CALL(g, mknod, there, type | (meta->mode & 07777), major, minor), path, meta, false, err);
+	if (!rc)
+		rc = appliance_result(g->mount, GUESTFS_CALL(g, mknod, there, type | (meta->mode & 07777), major, minor), path, err);
+	changed(g, path);
+	return rc ? rc : set_meta(g, path, meta, false, err);
 }
 
 static int guestfs_link(struct fs *fs, const char *existing, const char *path, struct p2h_error *err)
 {
 	struct guestfs *g = guestfs_of(fs);
 	char from[APPLIANCE_PATH_MAX], to[APPLIANCE_PATH_MAX];
-	int rc;
+	int rc = guestfs_reach(g, existing, from, err);
 
-	appliance_path(g->mount, existing, from);
 	appliance_path(g->mount, path, to);
-	rc = appliance_result(g->mount, GUESTFS_CALL(g, link, from, to), path, err);
+	if (!rc)
+		rc = appliance_result(g->mount, GUESTFS_CALL(g, link, from, to), path, err);
 	dircache_clear(g->mount->cache); /* other names of the same may be anywhere */
 	touch_parent(g, path);
 	return rc;
@@ -265,11 +270,11 @@ static int guestfs_rename(struct fs *fs, const char *from, const char *to, struc
 {
 	struct guestfs *g = guestfs_of(fs);
 	char there[APPLIANCE_PATH_MAX], new[APPLIANCE_PATH_MAX];
-	int rc;
+	int rc = guestfs_reach(g, from, there, err);
 
-	appliance_path(g->mount, from, there);
 	appliance_path(g->mount, to, new);
-	rc = appliance_result(g->mount, GUESTFS_CALL(g, rename, there, new), from, err);
+	if (!rc)
+		rc = appliance_result(g->mount, GUESTFS_CALL(g, rename, there, new), from, err);
 	dircache_removed(g->mount->cache, from);
 	changed(g, to);
 	touch_parent(g, from);
@@ -283,10 +288,10 @@ static int guestfs_unlink(struct fs *fs, const char *path, struct p2h_error *err
 	struct fs_stat st;
 	int rc = fs->ops->lstat(fs, path, &st, err);
 
-	if (rc)
-		return rc;
-	appliance_path(g->mount, path, there);
-	rc = appliance_result(g->mount, GUESTFS_CALL(g, unlink, there, S_ISDIR(st.mode)), path, err);
+	if (!rc)
+		rc = guestfs_reach(g, path, there, err);
+	if (!rc)
+		rc = appliance_result(g->mount, GUESTFS_CALL(g, unlink, there, S_ISDIR(st.mode)), path, err);
 	if (rc)
 		return rc;
 	changed_inode(g, path, &st);
@@ -312,9 +317,10 @@ static int guestfs_set_xattr(struct fs *fs, const char *path, const char *name, 
 {
 	struct guestfs *g = guestfs_of(fs);
 	char there[APPLIANCE_PATH_MAX];
-	int errnum;
+	int rc = guestfs_reach(g, path, there, err), errnum;
 
-	appliance_path(g->mount, path, there);
+	if (rc)
+		return rc;
 	errnum = GUESTFS_CALL(g, set_xattr, there, name, len ? value : "", len);
 	if (errnum == ENOTSUP)
 		return error_set(err, P2H_UNSUPPORTED, "%s: libguestfs cannot set the extended attribute %.64s", path, name);

@@ -23,6 +23,7 @@ static const char *const mkimage_names[] = {"grub-mkimage", "grub2-mkimage"};
 static const char *const core_modules[] = {"biosdisk", "part_msdos", "part_gpt", "ext2", "search", "search_fs_uuid", "normal",
 					   "configfile", "linux", "serial", "terminal", "test", "echo", "sleep"};
 #define CORE_MODULES (sizeof(core_modules) / sizeof(core_modules[0]))
+#define MAX_MODULES (CORE_MODULES + 16)
 
 static int write_host_file(const char *path, const struct buf *data, struct p2h_error *err)
 {
@@ -84,7 +85,7 @@ static int run_mkimage(const char *const *argv_tail, size_t tail, struct buf *ou
 	int rc = 0;
 
 	for (size_t i = 0; i < 2; i++) {
-		const char *argv[16 + CORE_MODULES] = {mkimage_names[i]};
+		const char *argv[16 + MAX_MODULES] = {mkimage_names[i]};
 
 		memcpy(argv + 1, argv_tail, tail * sizeof(*argv));
 		rc = run_program(argv, PACKAGES, out, NULL, err);
@@ -96,13 +97,51 @@ static int run_mkimage(const char *const *argv_tail, size_t tail, struct buf *ou
 	return rc;
 }
 
+/* The volume with /boot, and what lies between it and the disk. LUKS: ciphers and hashes that cryptsetup has had as its defaults. */
+static size_t list_modules(const struct facts *f, const char **ret)
+{
+	static const char *const luks[] = {"cryptodisk", "luks", "gcry_rijndael", "gcry_sha1", "gcry_sha256", "gcry_sha512"};
+	const struct volume *v = f->boot_volume;
+	size_t n = CORE_MODULES;
+
+	memcpy(ret, core_modules, sizeof(core_modules));
+	if (!strcmp(f->boot_type, "xfs") || !strcmp(f->boot_type, "btrfs"))
+		ret[n++] = f->boot_type;
+	if (v->layers & VOLUME_LVM)
+		ret[n++] = "lvm";
+	if (v->layers & VOLUME_RAID) {
+		ret[n++] = "mdraid1x";
+		ret[n++] = "mdraid09";
+	}
+	if (!strcmp(v->raid, "raid4") || !strcmp(v->raid, "raid5"))
+		ret[n++] = "raid5rec";
+	if (!strcmp(v->raid, "raid6"))
+		ret[n++] = "raid6rec";
+	for (size_t i = 0; v->layers & VOLUME_LUKS && i < sizeof(luks) / sizeof(luks[0]); i++)
+		ret[n++] = luks[i];
+	return n;
+}
+
+/* cryptomount wants the UUID without dashes; GRUB asks for the passphrase. */
+static void put_unlock(struct buf *cfg, const struct facts *f)
+{
+	if (!(f->boot_volume->layers & VOLUME_LUKS))
+		return;
+	buf_puts(cfg, "cryptomount -u ");
+	for (const char *c = f->boot_volume->luks; *c; c++)
+		if (*c != '-')
+			buf_append(cfg, c, 1);
+	buf_puts(cfg, "\n");
+}
+
 static int make_core(struct facts *f, const char *dir, struct p2h_error *err)
 {
 	CLEANUP(buf_done) struct buf cfg = {0}, cfg_path = {0}, core_path = {0}, core = {0};
-	const char *argv[16 + CORE_MODULES];
+	const char *argv[16 + MAX_MODULES];
 	size_t n = 0;
 	int rc;
 
+	put_unlock(&cfg, f);
 	buf_printf(&cfg, "search.fs_uuid %s root\nset prefix=($root)%s\n", f->boot_uuid, f->boot_prefix);
 	buf_printf(&cfg_path, "%s/embedded.cfg", dir);
 	buf_printf(&core_path, "%s/core.img", dir);
@@ -120,10 +159,7 @@ static int make_core(struct facts *f, const char *dir, struct p2h_error *err)
 	argv[n++] = f->boot_prefix;
 	argv[n++] = "-o";
 	argv[n++] = core_path.data;
-	for (size_t i = 0; i < CORE_MODULES; i++)
-		argv[n++] = core_modules[i];
-	if (!strcmp(f->boot_type, "xfs"))
-		argv[n++] = "xfs";
+	n += list_modules(f, argv + n);
 	rc = run_mkimage(argv, n, NULL, err);
 	if (!rc)
 		rc = hostfile_read(core_path.data, MAX_CORE, &core, err);
@@ -203,6 +239,8 @@ static void measure_gap(struct facts *f)
 	for (size_t i = 1; i < f->volumes.len; i++) {
 		const struct volume *v = &f->volumes.item[i];
 
+		if (volume_is_mapped(v))
+			continue;
 		if (v->off < first)
 			first = v->off;
 		if (f->volumes.table == TABLE_GPT && !strcmp(v->type, VOLUME_GPT_BIOS_BOOT)) {

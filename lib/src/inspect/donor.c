@@ -14,13 +14,14 @@ static const char *not_built_in(struct facts *f, struct fs *fs, const struct fac
 	CLEANUP(kernel_drivers_done) struct kernel_drivers drivers = {0};
 	CLEANUP(buf_done) struct buf names = {0};
 	CLEANUP(strlist_done) struct strlist least = {0};
+	struct drivers_root root = {f->root_type, &f->features, f->root_volume};
 
 	if (kernel_drivers_load(fs, k->modules, k->config, &drivers, NULL))
 		return "what is built in cannot be read";
 	for (size_t t = 0; t < DRIVERS_TARGETS; t++) {
 		CLEANUP(strlist_done) struct strlist missing = {0};
 
-		if (drivers_missing(&drivers, NULL, t, f->root_type, &f->features, &missing, NULL))
+		if (drivers_missing(&drivers, NULL, t, &root, &missing, NULL))
 			break;
 		if (!missing.len)
 			return NULL;

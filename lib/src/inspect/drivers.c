@@ -180,13 +180,35 @@ static void check_root_type(const struct kernel_drivers *k, const struct initram
 		add_missing(missing, "crc32c_generic");
 }
 
-int drivers_missing(const struct kernel_drivers *k, const struct initramfs *initramfs, size_t target, const char *root_type,
-		    const struct strlist *features, struct strlist *missing, struct p2h_error *err)
+/* Linux: drivers/md; the modules have aliases of other names, by which udev and mdadm load them. */
+static void check_layers(const struct kernel_drivers *k, const struct initramfs *i, const struct volume *v, struct strlist *missing)
+{
+	static const struct {
+		const char *level, *module, *config;
+	} raid[] = {
+		{"raid0", "raid0", "MD_RAID0"},      {"raid1", "raid1", "MD_RAID1"},      {"raid10", "raid10", "MD_RAID10"},
+		{"raid4", "raid456", "MD_RAID456"},  {"raid5", "raid456", "MD_RAID456"},  {"raid6", "raid456", "MD_RAID456"},
+		{"linear", "linear", "MD_LINEAR"},
+	};
+
+	if (v->layers & (VOLUME_LVM | VOLUME_LUKS))
+		check_module(k, i, "dm_mod", "BLK_DEV_DM", missing);
+	if (v->layers & VOLUME_LUKS)
+		check_module(k, i, "dm_crypt", "DM_CRYPT", missing);
+	for (size_t n = 0; v->layers & VOLUME_RAID && n < sizeof(raid) / sizeof(raid[0]); n++)
+		if (!strcmp(v->raid, raid[n].level))
+			check_module(k, i, raid[n].module, raid[n].config, missing);
+}
+
+int drivers_missing(const struct kernel_drivers *k, const struct initramfs *initramfs, size_t target, const struct drivers_root *root,
+		    struct strlist *missing, struct p2h_error *err)
 {
 	for (size_t n = 0; n < sizeof(need) / sizeof(need[0]); n++)
 		if (need[n].target == target && (!need[n].if_module || kmodules_find(&k->dep, need[n].module)))
 			check_module(k, initramfs, need[n].module, need[n].config, missing);
-	check_root_type(k, initramfs, root_type, features, missing);
+	if (root->volume)
+		check_layers(k, initramfs, root->volume, missing);
+	check_root_type(k, initramfs, root->type, root->features, missing);
 	return missing->failed ? error_nomem(err) : 0;
 }
 

@@ -5,6 +5,7 @@
 #include "fs/fs.h"
 #include "parse/initramfs.h"
 #include "parse/kmodules.h"
+#include "volume/volume.h"
 
 #define DRIVERS_TARGETS 3
 extern const char *const drivers_target_name[DRIVERS_TARGETS]; /* "xen-hvm", "nitro", "kvm" */
@@ -29,12 +30,19 @@ int kernel_module_read(struct fs *fs, const char *modules, const char *path, boo
 /* Is the module there before the root is mounted? initramfs: NULL for none. */
 bool driver_ready(const struct kernel_drivers *k, const struct initramfs *initramfs, const char *module);
 
+/* The root, as far as drivers are concerned. */
+struct drivers_root {
+	const char *type;               /* of its file system */
+	const struct strlist *features; /* likewise */
+	const struct volume *volume;    /* for its layers; NULL: none */
+};
+
 /*
  * Appends to missing what a target (index into drivers_target_name) needs and neither the initramfs (NULL: there is none) nor the kernel has:
- * the disk driver with the modules it depends on, and the root's file system. features: the root file system's.
+ * the disk driver with the modules it depends on, what the root's layers need, and its file system.
  */
-int drivers_missing(const struct kernel_drivers *k, const struct initramfs *initramfs, size_t target, const char *root_type,
-		    const struct strlist *features, struct strlist *missing, struct p2h_error *err);
+int drivers_missing(const struct kernel_drivers *k, const struct initramfs *initramfs, size_t target, const struct drivers_root *root,
+		    struct strlist *missing, struct p2h_error *err);
 
 /* The network card's driver, by target; config: the option that builds it in, without "CONFIG_". */
 struct network_driver {

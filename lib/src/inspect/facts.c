@@ -6,19 +6,6 @@
 #include "base/cleanup.h"
 #include "inspect/parts.h"
 
-static int copy_volumes(const struct volumes *from, struct volumes *to, struct p2h_error *err)
-{
-	*to = *from;
-	to->item = calloc(from->len ? from->len : 1, sizeof(*to->item));
-	if (!to->item) {
-		*to = (struct volumes){0};
-		return error_nomem(err);
-	}
-	if (from->len)
-		memcpy(to->item, from->item, from->len * sizeof(*to->item));
-	return 0;
-}
-
 /* The format of an XFS: xfs_format.h, sb_versionnum, big-endian at byte 100; the low four bits are the version. */
 static int read_xfs(struct guest *guest, struct facts *f, struct p2h_error *err)
 {
@@ -28,7 +15,7 @@ static int read_xfs(struct guest *guest, struct facts *f, struct p2h_error *err)
 		unsigned *number;
 		int rc;
 
-		if (strcmp(v->content, "xfs"))
+		if (strcmp(v->content, "xfs") || volume_is_mapped(v))
 			continue;
 		rc = disk_read(guest->disk, version, v->off + 100, sizeof(version), err);
 		if (rc)
@@ -42,6 +29,37 @@ static int read_xfs(struct guest *guest, struct facts *f, struct p2h_error *err)
 	return 0;
 }
 
+/* LUKS' header begins "LUKS" 0xba 0xbe and the version as two bytes, big-endian (the on-disk specifications of LUKS1 and LUKS2). */
+static int read_luks(struct guest *guest, struct facts *f, struct p2h_error *err)
+{
+	uint8_t head[8];
+	int rc;
+
+	for (size_t i = 0; i < f->volumes.len; i++) {
+		const struct volume *v = &f->volumes.item[i];
+
+		if (!*f->boot_volume->luks || strcmp(v->uuid, f->boot_volume->luks) || volume_is_mapped(v))
+			continue;
+		rc = disk_read(guest->disk, head, v->off, sizeof(head), err);
+		if (rc)
+			return rc;
+		f->luks_version = head[7];
+	}
+	return 0;
+}
+
+/* GRUB sees a btrfs from its top, whatever is mounted by default. */
+static void read_boot_path(const struct guest *guest, struct facts *f)
+{
+	const char *sub = guest->boot_subvolume ? guest->boot_subvolume : guest->root_subvolume ? guest->root_subvolume : "";
+	bool apart = guest->boot_number != guest->root_number || guest->boot_subvolume;
+
+	if (guest->boot_number != guest->root_number && !guest->boot_subvolume)
+		sub = "";
+	f->boot_path = arena_printf(&f->arena, "%s%s%s", *sub ? "/" : "", sub, apart ? "" : "/boot");
+	f->boot_prefix = arena_printf(&f->arena, "%s/grub", f->boot_path ? f->boot_path : "");
+}
+
 static int copy_list(const struct strlist *from, struct strlist *to, struct p2h_error *err)
 {
 	for (size_t i = 0; i < from->len; i++)
@@ -51,10 +69,14 @@ static int copy_list(const struct strlist *from, struct strlist *to, struct p2h_
 
 static int read_disk(struct guest *guest, struct facts *f, struct p2h_error *err)
 {
-	const struct volume *root = guest_root_volume(guest), *boot = guest_boot_volume(guest);
+	const struct volume *root, *boot;
 	const struct fs_info *info = fs_info(guest->fs);
-	int rc;
+	int rc = volumes_copy(&guest->volumes, &f->volumes, err);
 
+	if (rc)
+		return rc;
+	root = f->root_volume = volumes_number(&f->volumes, guest->root_number);
+	boot = f->boot_volume = volumes_number(&f->volumes, guest->boot_number);
 	f->format = arena_strdup(&f->arena, guest->disk->format ? guest->disk->format : "raw");
 	f->disk_size = guest->disk->size;
 	f->root_number = guest->root_number;
@@ -64,17 +86,18 @@ static int read_disk(struct guest *guest, struct facts *f, struct p2h_error *err
 	f->root_type = arena_strdup(&f->arena, info->type);
 	f->boot_uuid = arena_strdup(&f->arena, boot->uuid);
 	f->boot_type = arena_strdup(&f->arena, boot->content);
-	f->boot_path = boot == root ? "/boot" : "";
-	f->boot_prefix = boot == root ? "/boot/grub" : "/grub";
+	f->root_subvolume = arena_strdup(&f->arena, guest->root_subvolume ? guest->root_subvolume : "");
+	f->root_is_default = guest->root_is_default;
+	read_boot_path(guest, f);
 	f->block_size = info->block_size;
 	f->inode_size = info->inode_size;
 	f->needs_recovery = info->needs_recovery;
 	f->has_errors = info->has_errors;
 	f->not_clean = info->not_clean;
 	f->clock = info->last_write;
-	rc = copy_volumes(&guest->volumes, &f->volumes, err);
+	rc = read_xfs(guest, f, err);
 	if (!rc)
-		rc = read_xfs(guest, f, err);
+		rc = read_luks(guest, f, err);
 	if (!rc)
 		rc = copy_list(&info->features, &f->features, err);
 	if (!rc)

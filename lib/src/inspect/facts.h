@@ -100,10 +100,14 @@ struct facts {
 	struct volumes volumes;
 	unsigned root_number, boot_number;
 	const char *root_uuid, *root_label, *root_type;
+	const struct volume *root_volume, *boot_volume; /* of `volumes` */
+	const char *root_subvolume;  /* btrfs: from the top of its volume, "" elsewhere */
+	bool root_is_default;        /* btrfs: a mount without subvol= gives the root */
 	const char *boot_uuid;
 	const char *boot_type;       /* libblkid's TYPE */
-	const char *boot_prefix;     /* of GRUB inside boot's file system: "/boot/grub" or "/grub" */
-	const char *boot_path;       /* prefix of kernel paths inside boot's file system: "/boot" or "" */
+	const char *boot_prefix;     /* of GRUB inside boot's file system: "/boot/grub", "/grub", "/@/boot/grub" */
+	const char *boot_path;       /* prefix of kernel paths inside boot's file system: "/boot", "", "/@/boot" */
+	unsigned luks_version;       /* of the encrypted volume that holds /boot; 0: none, or it lies in layers itself */
 	struct fs_space space, boot_space;
 	uint32_t block_size, inode_size;
 	struct strlist features;

@@ -27,45 +27,113 @@ static bool has_ext_magic(struct disk *d, const struct volume *v)
 }
 
 /* By libguestfs' appliance, which takes its time to start. */
-static bool in_appliance(const struct guest *g, const struct volume *v)
+bool guest_in_appliance(const struct guest *g, const struct volume *v)
 {
-	return g->disk->drive && appliance_drive_takes(g->disk->drive, v->content);
+	return volume_is_mapped(v) || (g->disk->drive && appliance_drive_takes(g->disk->drive, v->content));
 }
 
 static bool is_readable(const struct guest *g, const struct volume *v)
 {
-	return is_ext(v) || has_ext_magic(g->disk, v) || in_appliance(g, v);
+	if (volume_is_mapped(v))
+		return is_ext(v) || appliance_drive_takes(g->disk->drive, v->content);
+	return is_ext(v) || has_ext_magic(g->disk, v) || guest_in_appliance(g, v);
 }
 
-static void describe_volume(const struct volume *v, char *text, size_t size)
+static bool is_btrfs(const struct volume *v)
 {
-	if (v->number)
-		snprintf(text, size, "partition %u", v->number);
-	else
-		snprintf(text, size, "the whole disk");
+	return !strcmp(v->content, "btrfs");
 }
 
-/* Opens the file system of a volume; its slice is kept in g. */
-static int open_volume(struct guest *g, const struct volume *v, unsigned flags, int64_t now, struct fs **ret,
-		       struct p2h_error *err)
+static struct appliance_place place_of(const struct guest *g, const struct volume *v, const char *subvolume)
+{
+	bool shifted = v->off == g->disk->drive_off && g->disk->drive_off; /* the drive begins with this partition */
+
+	return (struct appliance_place){.number = shifted ? 0 : v->number, .device = v->mapped, .subvolume = subvolume};
+}
+
+static int open_slice(struct guest *g, const struct volume *v, unsigned flags, int64_t now, struct fs **ret, struct p2h_error *err)
 {
 	struct disk *slice = NULL;
-	char what[32];
 	int rc;
 
-	describe_volume(v, what, sizeof(what));
 	if (g->slices == MAX_SLICES)
-		return error_set(err, P2H_UNSUPPORTED, "%s: more than %d file systems", g->disk->name, MAX_SLICES);
+		return error_set(err, P2H_UNSUPPORTED, "more than %d file systems", MAX_SLICES);
 	rc = volume_open(g->disk, v, &slice, err);
 	if (rc)
 		return rc;
-	g->slice[g->slices++] = slice;
-	if (in_appliance(g, v))
-		rc = fs_guestfs_open(g->disk->drive, v->off == g->disk->drive_off ? 0 : v->number, flags, now, ret, err);
-	else
-		rc = fs_ext_open(slice, flags, now, ret, err);
-	return rc ? error_prefix(err, rc, "%s: %s", g->disk->name, what) : 0;
+	g->slice[g->slices++] = slice; /* kept while the file system is open */
+	return fs_ext_open(slice, flags, now, ret, err);
 }
+
+/* Opens the file system of a volume; subvolume: of a btrfs, NULL for the default and for others. */
+static int open_volume(struct guest *g, const struct volume *v, const char *subvolume, unsigned flags, int64_t now, struct fs **ret, struct p2h_error *err)
+{
+	struct appliance_place place = place_of(g, v, subvolume);
+	char what[160];
+	int rc = guest_in_appliance(g, v) ? fs_guestfs_open(g->disk->drive, &place, flags, now, ret, err) : open_slice(g, v, flags, now, ret, err);
+
+	if (!rc)
+		return 0;
+	volume_describe(v, what, sizeof(what));
+	return error_prefix(err, rc, "%s: %s", g->disk->name, what);
+}
+
+int guest_open_top(struct guest *g, const struct volume *v, struct fs **ret, struct p2h_error *err)
+{
+	return open_volume(g, v, is_btrfs(v) ? "" : NULL, 0, 0, ret, err);
+}
+
+/* ---- layers ---- */
+
+static bool has_layers(const struct guest *g)
+{
+	for (size_t i = 0; i < g->volumes.len; i++)
+		if (volume_is_layer(&g->volumes.item[i]))
+			return true;
+	return false;
+}
+
+static int add_mapped(struct guest *g, const struct appliance_mapped *m, struct p2h_error *err)
+{
+	struct volume *bigger = reallocarray(g->volumes.item, g->volumes.len + 1, sizeof(*bigger)), *v;
+
+	if (!bigger)
+		return error_nomem(err);
+	g->volumes.item = bigger;
+	v = &bigger[g->volumes.len];
+	*v = (struct volume){.number = VOLUME_MAPPED, .len = m->size, .layers = (m->lvm ? VOLUME_LVM : 0) | (*m->raid ? VOLUME_RAID : 0) | (m->encrypted ? VOLUME_LUKS : 0)};
+	for (size_t i = 0; i < g->volumes.len; i++)
+		v->number += volume_is_mapped(&bigger[i]);
+	g->volumes.len++;
+	snprintf(v->device, sizeof(v->device), "%s", m->name);
+	snprintf(v->mapped, sizeof(v->mapped), "%s", m->device);
+	snprintf(v->luks, sizeof(v->luks), "%s", m->luks);
+	snprintf(v->raid, sizeof(v->raid), "%s", m->raid);
+	snprintf(v->content, sizeof(v->content), "%s", m->type);
+	snprintf(v->uuid, sizeof(v->uuid), "%s", m->uuid);
+	snprintf(v->label, sizeof(v->label), "%.*s", (int)sizeof(v->label) - 1, m->label);
+	return 0;
+}
+
+/* Adds what lies in layers to g->volumes; pointers into these move. */
+static int find_layers(struct guest *g, struct p2h_error *err)
+{
+	CLEANUP_FREE struct appliance_mapped *list = NULL;
+	size_t len = 0;
+	int rc;
+
+	if (g->layers_known || !g->disk->drive || !has_layers(g))
+		return 0;
+	g->layers_known = true;
+	rc = appliance_mapped(g->disk->drive, &list, &len, err);
+	if (rc)
+		return error_prefix(err, rc, "%s", g->disk->name);
+	for (size_t i = 0; !rc && i < len; i++)
+		rc = add_mapped(g, &list[i], err);
+	return rc;
+}
+
+/* ---- the root ---- */
 
 static bool present(struct fs *fs, const char *path)
 {
@@ -100,97 +168,176 @@ static char *distribution(struct fs *fs)
 	return NULL;
 }
 
-/* Looks into every readable volume, those that need the appliance or the others. */
-static int look_for_root(struct guest *g, int wanted, bool by_appliance, unsigned flags, int64_t now, const struct volume **ret, struct p2h_error *err)
-{
-	for (size_t i = 0; i < g->volumes.len; i++) {
-		const struct volume *v = &g->volumes.item[i];
-		CLEANUP_FREE char *name = NULL;
-		struct fs *fs = NULL;
-		int rc;
+struct root {
+	unsigned number;
+	char *subvolume; /* owned by whoever found it */
+	bool is_default;
+};
 
-		if (!is_readable(g, v) || in_appliance(g, v) != by_appliance || (wanted >= 0 && v->number != (unsigned)wanted))
-			continue;
-		rc = open_volume(g, v, 0, now, &fs, err);
-		if (rc) {
-			if (g->volumes.len == 1 || wanted >= 0 || rc == P2H_NOMEM || rc == P2H_TOOL)
-				return rc;
-			continue; /* a damaged neighbour is no reason to give up */
-		}
-		if (looks_like_root(fs, flags)) {
-			*ret = v;
-			name = distribution(fs);
-			strlist_addf(&g->candidates, "%u: %s, %s", v->number, v->content, name ? name : "unknown distribution");
-		}
-		rc = fs_close(fs, err);
-		if (rc)
-			return rc;
-	}
-	return g->candidates.failed ? error_nomem(err) : 0;
+static void root_done(struct root *r)
+{
+	free(r->subvolume);
+	*r = (struct root){0};
 }
 
-/* Which volume is the root? The appliance is asked only where no file system without it has one. */
-static int find_root(struct guest *g, int wanted, unsigned flags, int64_t now, const struct volume **ret, struct p2h_error *err)
+/* A file system that looks like a root is a candidate; *ret is the last one. */
+static int look_into(struct guest *g, const struct volume *v, const char *subvolume, unsigned flags, int64_t now, bool *ret_found, struct p2h_error *err)
 {
-	struct buf list = {0};
-	CLEANUP_FREE char *text = NULL;
-	int rc = look_for_root(g, wanted, false, flags, now, ret, err);
+	CLEANUP_FREE char *name = NULL;
+	struct fs *fs = NULL;
+	char what[160];
+	int rc = open_volume(g, v, subvolume, 0, now, &fs, err);
 
-	if (!rc && !g->candidates.len)
-		rc = look_for_root(g, wanted, true, flags, now, ret, err);
-	if (rc || g->candidates.len == 1)
+	*ret_found = false;
+	if (rc)
 		return rc;
-	if (g->candidates.len > 1) {
-		for (size_t i = 0; i < g->candidates.len; i++)
-			buf_printf(&list, "%s%s", i ? "; " : "", g->candidates.item[i]);
-		text = buf_take(&list);
-		return error_set(err, P2H_REFUSED, "%s: %zu file systems look like a root, choose one with --root N (%s)",
-				 g->disk->name, g->candidates.len, text ? text : "");
+	if (looks_like_root(fs, flags)) {
+		*ret_found = true;
+		name = distribution(fs);
+		volume_describe(v, what, sizeof(what));
+		strlist_addf(&g->candidates, "%u: %s%s%s, %s%s%s", v->number, v->content, subvolume && *subvolume ? " subvolume " : "",
+			     subvolume ? subvolume : "", name ? name : "unknown distribution", volume_is_mapped(v) ? " on " : "",
+			     volume_is_mapped(v) ? what : "");
 	}
+	rc = fs_close(fs, err);
+	return rc ? rc : g->candidates.failed ? error_nomem(err) : 0;
+}
+
+/* Copies of a root, which package managers and snapper make. */
+static bool is_snapshot(const char *subvolume)
+{
+	return strstr(subvolume, "snapshot") || strstr(subvolume, ".snapshots/");
+}
+
+/* What is mounted by default goes first: only if that is no root are the other subvolumes looked at, without snapshots. */
+static int look_into_btrfs(struct guest *g, const struct volume *v, unsigned flags, int64_t now, struct root *ret, struct p2h_error *err)
+{
+	struct appliance_place place = place_of(g, v, NULL);
+	CLEANUP(strlist_done) struct strlist paths = {0};
+	CLEANUP_FREE char *by_default = NULL;
+	bool found = false;
+	int rc = appliance_subvolumes(g->disk->drive, &place, &paths, &by_default, err);
+
+	if (!rc)
+		rc = look_into(g, v, by_default, flags, now, &found, err);
+	if (rc)
+		return rc;
+	if (found) {
+		root_done(ret);
+		*ret = (struct root){v->number, TAKE(by_default), true};
+		return 0;
+	}
+	for (size_t i = 0; !rc && i < paths.len; i++) {
+		if (is_snapshot(paths.item[i]))
+			continue;
+		rc = look_into(g, v, paths.item[i], flags, now, &found, err);
+		if (rc || !found)
+			continue;
+		root_done(ret);
+		*ret = (struct root){v->number, strdup(paths.item[i]), false};
+		if (!ret->subvolume)
+			return error_nomem(err);
+	}
+	return rc;
+}
+
+/* Looks into every readable volume, those that need the appliance or the others. */
+static int look_for_root(struct guest *g, int wanted, bool by_appliance, unsigned flags, int64_t now, struct root *ret, struct p2h_error *err)
+{
 	for (size_t i = 0; i < g->volumes.len; i++) {
 		const struct volume *v = &g->volumes.item[i];
-		char what[32];
+		bool found = false;
+		int rc;
+
+		if (!is_readable(g, v) || guest_in_appliance(g, v) != by_appliance || (wanted >= 0 && v->number != (unsigned)wanted))
+			continue;
+		rc = is_btrfs(v) ? look_into_btrfs(g, v, flags, now, ret, err) : look_into(g, v, NULL, flags, now, &found, err);
+		if (rc && (g->volumes.len == 1 || wanted >= 0 || rc == P2H_NOMEM || rc == P2H_TOOL))
+			return rc;
+		if (!rc && found) { /* a damaged neighbour is no reason to give up */
+			root_done(ret);
+			*ret = (struct root){.number = v->number};
+		}
+	}
+	return 0;
+}
+
+/* Why no root was found: a volume that could not be looked into, else that there is none. */
+static int explain_no_root(const struct guest *g, int wanted, struct p2h_error *err)
+{
+	for (size_t i = 0; i < g->volumes.len; i++) {
+		const struct volume *v = &g->volumes.item[i];
+		bool closed = !strcmp(v->content, "crypto_LUKS");
+		char what[160];
 
 		if (!v->content[0] || is_readable(g, v) || !strcmp(v->content, "swap") || (wanted >= 0 && v->number != (unsigned)wanted))
 			continue;
-		describe_volume(v, what, sizeof(what));
-		if (!strcmp(v->content, "xfs"))
-			return error_set(err, P2H_UNSUPPORTED, "%s: %s holds xfs, which libext2fs cannot read: use --engine auto", g->disk->name, what);
-		return error_set(err, P2H_UNSUPPORTED, "%s: %s holds %s, which this version cannot read (ext2, ext3, ext4 and XFS it can)",
-				 g->disk->name, what, v->content);
+		volume_describe(v, what, sizeof(what));
+		if (!g->disk->drive && (volume_is_layer(v) || !strcmp(v->content, "xfs") || is_btrfs(v)))
+			return error_set(err, P2H_UNSUPPORTED, "%s: %s holds %s, which libext2fs cannot read: use --engine auto", g->disk->name, what, v->content);
+		if (closed)
+			return error_set(err, P2H_NOTFOUND, "%s: no Linux root file system found; %s is encrypted: give its key, --key %s:file:FILE",
+					 g->disk->name, what, v->uuid);
+		if (!volume_is_layer(v))
+			return error_set(err, P2H_UNSUPPORTED, "%s: %s holds %s, which pv2hvm cannot read (ext2, ext3, ext4, XFS and btrfs it can)",
+					 g->disk->name, what, v->content);
 	}
 	if (wanted >= 0)
 		return error_set(err, P2H_NOTFOUND, "%s: no Linux root file system on --root %d", g->disk->name, wanted);
 	return error_set(err, P2H_NOTFOUND, "%s: no Linux root file system found inside (%s)", g->disk->name,
-			 g->volumes.table != TABLE_NONE ? "no partition has /etc and /sbin/init"
-			 : g->volumes.item[0].content[0] ? "no /etc and /sbin/init in its file system"
-							 : "no partition table and no file system signature");
+			 g->layers_known                     ? "neither in a partition nor in a volume group or array of this disk alone"
+			 : g->volumes.table != TABLE_NONE    ? "no partition has /etc and /sbin/init"
+			 : g->volumes.item[0].content[0]     ? "no /etc and /sbin/init in its file system"
+							     : "no partition table and no file system signature");
 }
 
-/* Only what a conversion changes is opened for writing. */
-static unsigned mount_flags(const char *path, unsigned flags)
+/* Which volume is the root? The appliance is asked only where no file system without it has one. */
+static int find_root(struct guest *g, int wanted, unsigned flags, int64_t now, struct root *ret, struct p2h_error *err)
 {
-	return (flags & GUEST_WRITE) && (!strcmp(path, "/boot") || !strcmp(path, "/usr") || !strcmp(path, "/etc")) ? FS_WRITE : 0;
+	CLEANUP(buf_done) struct buf list = {0};
+	int rc = look_for_root(g, wanted, false, flags, now, ret, err);
+
+	if (!rc && !g->candidates.len)
+		rc = find_layers(g, err);
+	if (!rc && !g->candidates.len)
+		rc = look_for_root(g, wanted, true, flags, now, ret, err);
+	if (rc || g->candidates.len == 1)
+		return rc;
+	if (!g->candidates.len)
+		return explain_no_root(g, wanted, err);
+	for (size_t i = 0; i < g->candidates.len; i++)
+		buf_printf(&list, "%s%s", i ? "; " : "", g->candidates.item[i]);
+	return error_set(err, P2H_REFUSED, "%s: %zu file systems look like a root, choose one with --root N (%s)", g->disk->name, g->candidates.len,
+			 list.failed ? "" : list.data);
+}
+
+/* ---- what is mounted on the root ---- */
+
+/* What a conversion changes: only that is opened for writing. */
+static bool is_changed(const char *path)
+{
+	return !strcmp(path, "/boot") || !strcmp(path, "/usr") || !strcmp(path, "/etc");
 }
 
 /* The appliance is not started for what does not matter to the conversion. */
 static bool is_worth_mounting(const struct guest *g, const struct volume *v, const char *path)
 {
-	if (!in_appliance(g, v))
-		return is_ext(v);
-	return appliance_is_started(g->disk->drive) || !strcmp(path, "/boot") || !strcmp(path, "/usr") || !strcmp(path, "/etc");
+	return is_readable(g, v) && (!guest_in_appliance(g, v) || appliance_is_started(g->disk->drive) || is_changed(path));
 }
 
-static int mount_one(struct guest *g, const struct volume *v, const char *path, unsigned flags, int64_t now, struct p2h_error *err)
+static int mount_one(struct guest *g, const struct volume *v, const char *path, const char *subvolume, unsigned flags, int64_t now, struct p2h_error *err)
 {
+	unsigned write = flags & GUEST_WRITE && is_changed(path) ? FS_WRITE : 0;
 	struct fs *fs = NULL;
+	char what[160];
 	int rc;
 
 	if (!is_worth_mounting(g, v, path) || !fs_is_dir(g->fs, path)) {
-		strlist_addf(&g->unmounted, "%s on %u (%s)", path, v->number, v->content[0] ? v->content : "unknown");
+		volume_describe(v, what, sizeof(what));
+		strlist_addf(&g->unmounted, "%s on %s (%s)", path, what, v->content[0] ? v->content : "unknown");
 		return g->unmounted.failed ? error_nomem(err) : 0;
 	}
-	rc = open_volume(g, v, mount_flags(path, flags), now, &fs, err);
+	rc = open_volume(g, v, subvolume, write, now, &fs, err);
 	if (rc)
 		return rc;
 	rc = fs_mount_add(g->fs, path, fs, err);
@@ -199,9 +346,75 @@ static int mount_one(struct guest *g, const struct volume *v, const char *path, 
 		return rc;
 	}
 	strlist_add(&g->mounts, path);
-	if (!strcmp(path, "/boot"))
+	if (!strcmp(path, "/boot")) {
 		g->boot_number = v->number;
-	return g->mounts.failed ? error_nomem(err) : 0;
+		g->boot_subvolume = subvolume ? strdup(subvolume) : NULL;
+	}
+	return g->mounts.failed || (subvolume && !strcmp(path, "/boot") && !g->boot_subvolume) ? error_nomem(err) : 0;
+}
+
+/* "subvol=/@home" of a mount's options, without the first slash; NULL: there is none. To be freed. */
+static char *subvolume_option(const char *options)
+{
+	CLEANUP(strlist_done) struct strlist words = {0};
+
+	strlist_split(&words, options, ",");
+	for (size_t i = 0; i < words.len; i++)
+		if (!strncmp(words.item[i], "subvol=", 7))
+			return strdup(words.item[i] + 7 + strspn(words.item[i] + 7, "/"));
+	return NULL;
+}
+
+static int mount_entry(struct guest *g, const struct fstab_entry *e, unsigned flags, int64_t now, struct p2h_error *err)
+{
+	const char *path = e->text[FSTAB_FILE];
+	const struct volume *v = volumes_find(&g->volumes, e->text[FSTAB_SPEC]);
+	CLEANUP_FREE char *subvolume = v && is_btrfs(v) ? subvolume_option(e->text[FSTAB_OPTIONS]) : NULL;
+	bool is_root = v && v->number == g->root_number && (!subvolume || !g->root_subvolume || !strcmp(subvolume, g->root_subvolume));
+
+	if (path[0] != '/' || !path[1] || !v || is_root || strlist_has(&g->mounts, path))
+		return 0;
+	return mount_one(g, v, path, subvolume, flags, now, err);
+}
+
+/* Encrypted volumes have the names that /etc/crypttab gives them: crypttab(5), name and device. */
+static int name_encrypted(struct guest *g, struct p2h_error *err)
+{
+	CLEANUP(buf_done) struct buf text = {0};
+	CLEANUP(strlist_done) struct strlist lines = {0};
+	int rc = g->layers_known ? fs_read(g->fs, "/etc/crypttab", MAX_FSTAB, &text, err) : P2H_NOTFOUND;
+
+	if (rc || !text.len)
+		return rc == P2H_NOTFOUND ? 0 : rc;
+	strlist_split(&lines, text.data, "\n");
+	for (size_t i = 0; i < lines.len; i++) {
+		CLEANUP(strlist_done) struct strlist words = {0};
+		const struct volume *holder;
+
+		strlist_split(&words, lines.item[i], " \t\r");
+		holder = words.len > 1 && words.item[0][0] != '#' ? volumes_find(&g->volumes, words.item[1]) : NULL;
+		for (size_t n = 0; holder && n < g->volumes.len; n++) {
+			struct volume *v = &g->volumes.item[n];
+
+			if (!strcmp(v->luks, holder->uuid) && !strncmp(v->mapped, "/dev/mapper/luks-", 17))
+				snprintf(v->device, sizeof(v->device), "/dev/mapper/%.110s", words.item[0]);
+		}
+		lines.failed |= words.failed;
+	}
+	return lines.failed ? error_nomem(err) : 0;
+}
+
+/* Does fstab name a device that may lie in layers which nobody has looked at? */
+static bool misses_layers(const struct guest *g, const struct fstab *table)
+{
+	for (size_t i = 0; i < table->len && !g->layers_known && g->disk->drive && has_layers(g); i++) {
+		const char *spec = table->item[i].text[FSTAB_SPEC];
+
+		if ((!strncmp(spec, "/dev/m", 6) || strstr(spec, "UUID=") || !strncmp(spec, "LABEL=", 6) || strchr(spec + 1, '/')) &&
+		    !volumes_find(&g->volumes, spec))
+			return true;
+	}
+	return false;
 }
 
 /* The other volumes of the image, where fstab puts them. */
@@ -215,17 +428,12 @@ static int mount_others(struct guest *g, unsigned flags, int64_t now, struct p2h
 		return 0;
 	if (!rc)
 		rc = fstab_parse(text.data, text.len, &table, err);
-	if (rc)
-		return rc;
-	for (size_t i = 0; !rc && i < table.len; i++) {
-		const struct fstab_entry *e = &table.item[i];
-		const char *path = e->text[FSTAB_FILE];
-		const struct volume *v = volumes_find(&g->volumes, e->text[FSTAB_SPEC]);
-
-		if (path[0] != '/' || !path[1] || !v || v->number == g->root_number || strlist_has(&g->mounts, path))
-			continue;
-		rc = mount_one(g, v, path, flags, now, err);
-	}
+	if (!rc && misses_layers(g, &table))
+		rc = find_layers(g, err);
+	if (!rc)
+		rc = name_encrypted(g, err);
+	for (size_t i = 0; !rc && i < table.len; i++)
+		rc = mount_entry(g, &table.item[i], flags, now, err);
 	return rc;
 }
 
@@ -238,11 +446,26 @@ static int attach_root(struct guest *g, struct fs *root, struct p2h_error *err)
 	return rc;
 }
 
+static int open_root(struct guest *g, int wanted, unsigned flags, int64_t now, struct p2h_error *err)
+{
+	struct root found = {0};
+	struct fs *root = NULL;
+	int rc = find_root(g, wanted, flags, now, &found, err);
+
+	if (rc) {
+		root_done(&found);
+		return rc;
+	}
+	g->root_number = g->boot_number = found.number;
+	g->root_subvolume = found.subvolume;
+	g->root_is_default = found.is_default;
+	rc = open_volume(g, guest_root_volume(g), found.subvolume, flags & GUEST_WRITE ? FS_WRITE : 0, now, &root, err);
+	return rc ? rc : attach_root(g, root, err);
+}
+
 int guest_open(struct disk *d, int root_number, unsigned flags, int64_t now, struct guest **ret, struct p2h_error *err)
 {
 	CLEANUP_GUEST struct guest *g = calloc(1, sizeof(*g));
-	const struct volume *v = NULL;
-	struct fs *root = NULL;
 	int rc;
 
 	if (!g)
@@ -253,14 +476,8 @@ int guest_open(struct disk *d, int root_number, unsigned flags, int64_t now, str
 		return error_nomem(err);
 	rc = volumes_probe(d, &g->volumes, err);
 	if (!rc)
-		rc = find_root(g, root_number, flags, now, &v, err);
-	if (!rc)
-		rc = open_volume(g, v, flags & GUEST_WRITE ? FS_WRITE : 0, now, &root, err);
-	if (rc)
-		return rc;
-	g->root_number = g->boot_number = v->number;
-	rc = attach_root(g, root, err);
-	if (!rc && g->volumes.table != TABLE_NONE)
+		rc = open_root(g, root_number, flags, now, err);
+	if (!rc && (g->volumes.len > 1 || g->root_subvolume))
 		rc = mount_others(g, flags, now, err);
 	if (rc)
 		return rc;
@@ -296,6 +513,8 @@ int guest_close(struct guest *g, struct p2h_error *err)
 	for (size_t i = 0; g->slice && i < g->slices; i++)
 		disk_close(g->slice[i]);
 	free(g->slice);
+	free(g->root_subvolume);
+	free(g->boot_subvolume);
 	strlist_done(&g->mounts);
 	strlist_done(&g->unmounted);
 	strlist_done(&g->candidates);
@@ -310,22 +529,9 @@ void cleanup_guest(struct guest **g)
 	*g = NULL;
 }
 
-static const struct volume *volume_by_number(const struct guest *g, unsigned number)
-{
-	for (size_t i = 0; i < g->volumes.len; i++)
-		if (g->volumes.item[i].number == number)
-			return &g->volumes.item[i];
-	return NULL;
-}
-
 const struct volume *guest_root_volume(const struct guest *g)
 {
-	return volume_by_number(g, g->root_number);
-}
-
-const struct volume *guest_boot_volume(const struct guest *g)
-{
-	return volume_by_number(g, g->boot_number);
+	return volumes_number(&g->volumes, g->root_number);
 }
 
 static int compare_ranges(const void *a, const void *b)
@@ -344,9 +550,9 @@ int guest_free_ranges(struct guest *g, struct ranges *ret, struct p2h_error *err
 		struct fs *fs = NULL;
 		int rc;
 
-		if (!is_ext(v))
+		if (!is_ext(v) || guest_in_appliance(g, v))
 			continue;
-		rc = open_volume(g, v, 0, 0, &fs, err);
+		rc = open_volume(g, v, NULL, 0, 0, &fs, err);
 		if (rc)
 			return rc;
 		/* A journal that was not replayed may still change what is free. */

@@ -14,6 +14,10 @@ struct guest {
 	struct volumes volumes;     /* empty for a directory */
 	unsigned root_number;       /* number of the volume that holds the root */
 	unsigned boot_number;       /* of the one that holds /boot; often the same */
+	char *root_subvolume;       /* btrfs: the root's path from the top of its volume; NULL: no btrfs */
+	bool root_is_default;       /* btrfs: that subvolume is what a mount without subvol= gives */
+	char *boot_subvolume;       /* likewise of /boot, where that is a file system or subvolume of its own */
+	bool layers_known;          /* volumes has what lies in layers */
 	struct strlist mounts;      /* mount points of the other volumes that were mounted */
 	struct strlist unmounted;   /* "/var on 3 (xfs)": in fstab and in the image, but not readable by an engine here */
 	struct strlist candidates;  /* "1: ext4, Debian GNU/Linux 11": every volume that looks like a root */
@@ -38,7 +42,11 @@ void cleanup_guest(struct guest **g);
 #define CLEANUP_GUEST __attribute__((cleanup(cleanup_guest)))
 
 const struct volume *guest_root_volume(const struct guest *g); /* NULL for a directory */
-const struct volume *guest_boot_volume(const struct guest *g);
+
+/* Does libguestfs' appliance read this volume of the guest? */
+bool guest_in_appliance(const struct guest *g, const struct volume *v);
+/* One of its volumes alone, for reading, as GRUB sees it: a btrfs from its top. */
+int guest_open_top(struct guest *g, const struct volume *v, struct fs **ret, struct p2h_error *err);
 
 /* File systems' own free space, as ranges of the whole disk; what lies in no known file system counts as used. */
 int guest_free_ranges(struct guest *g, struct ranges *ret, struct p2h_error *err);

@@ -230,7 +230,7 @@ static const char *why_closed(struct completing *c)
 		return c->i->sealed;
 	if (holds->kind == INITRAMFS_UNKNOWN || holds->kind == INITRAMFS_MKINITRD)
 		return arena_printf(&c->f->arena, "nothing is known of what would load a module in it (%s)", c->i->kind);
-	if (!initramfs_has_modprobe(holds))
+	if (!initramfs_has_program(holds, "modprobe"))
 		return "it has no modprobe";
 	if (unknown)
 		return arena_printf(&c->f->arena, "it has a module that the kernel's modules do not have: %s", unknown);
@@ -300,11 +300,12 @@ static int complete(struct fs *fs, struct facts *f, const struct kernel_drivers 
 static int find_missing(struct facts *f, const struct kernel_drivers *drivers, const struct initramfs *holds, bool *ret_lacks, struct p2h_error *err)
 {
 	struct facts_initramfs *i = &f->donor.initramfs;
+	struct drivers_root root = {f->root_type, &f->features, f->root_volume};
 	int rc = 0;
 
 	*ret_lacks = false;
 	for (size_t t = 0; !rc && t < DRIVERS_TARGETS; t++) {
-		rc = drivers_missing(drivers, holds, t, f->root_type, &f->features, &i->missing[t], err);
+		rc = drivers_missing(drivers, holds, t, &root, &i->missing[t], err);
 		*ret_lacks |= i->missing[t].len != 0;
 	}
 	return rc;

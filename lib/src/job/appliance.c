@@ -1,6 +1,8 @@
 /* appliance.c - which disks of a job libguestfs' appliance gets, and what it sees of the conversion */
 #include "job/job.h"
 
+#include <string.h>
+
 #include "base/cleanup.h"
 
 #define MEMORY_BUDGET (16 * 1024 * 1024u)
@@ -21,14 +23,24 @@ static void pass_log(void *arg, const char *text, size_t len)
 static bool takes_any(const struct appliance_options *o, const struct volumes *volumes)
 {
 	for (size_t i = 0; i < volumes->len; i++)
-		if (appliance_takes(o, volumes->item[i].content))
+		if (appliance_takes(o, volumes->item[i].content) || volume_is_layer(&volumes->item[i]))
 			return true;
 	return false;
 }
 
+static int tell_encrypted(struct appliance_drive *drive, const struct volumes *volumes, struct p2h_error *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < volumes->len; i++)
+		if (!strcmp(volumes->item[i].content, "crypto_LUKS"))
+			rc = appliance_encrypted(drive, volumes->item[i].number, err);
+	return rc;
+}
+
 int job_appliance_add(struct p2h_job *job, struct disk *disk, struct transaction **t, struct appliance_drive **ret, struct p2h_error *err)
 {
-	const struct appliance_options o = {.all = job->options.engine == P2H_ENGINE_GUESTFS, .starting = tell_start, .log = pass_log, .arg = job};
+	const struct appliance_options o = {.all = job->options.engine == P2H_ENGINE_GUESTFS, .keys = job->options.keys, .starting = tell_start, .log = pass_log, .arg = job};
 	CLEANUP(volumes_done) struct volumes volumes = {0};
 	int rc = job->options.engine == P2H_ENGINE_EXT ? 0 : volumes_probe(disk, &volumes, err);
 
@@ -40,6 +52,8 @@ int job_appliance_add(struct p2h_job *job, struct disk *disk, struct transaction
 		rc = transaction_open(disk, MEMORY_BUDGET, NULL, t, err);
 	if (!rc)
 		rc = appliance_add(job->appliance, transaction_disk(*t), ret, err);
+	if (!rc)
+		rc = tell_encrypted(*ret, &volumes, err);
 	if (!rc)
 		transaction_disk(*t)->drive = *ret;
 	return rc;

@@ -188,7 +188,7 @@ int p2h_apply(struct p2h_job *job, struct p2h_error *err)
 
 static int result_root(const struct p2h_job *job)
 {
-	return job->plan.shift ? 1 : (int)job->facts.root_number;
+	return (int)plan_number_after(&job->plan, job->facts.root_number);
 }
 
 static int verify(struct p2h_job *job, struct p2h_error *err)

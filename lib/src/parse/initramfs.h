@@ -51,7 +51,7 @@ void initramfs_done(struct initramfs *i);
 bool initramfs_is_of(const struct initramfs *i, const void *data, size_t len);
 bool initramfs_has_module(const struct initramfs *i, const char *name); /* '-' and '_' equal */
 bool initramfs_loads_module(const struct initramfs *i, const char *name); /* it is there, and its modprobe finds it */
-bool initramfs_has_modprobe(const struct initramfs *i);
+bool initramfs_has_program(const struct initramfs *i, const char *name); /* in one of the directories of $PATH */
 unsigned initramfs_systemd(const struct initramfs *i); /* version of its systemd, by the library that its programs share; 0 if unknown */
 bool initramfs_has_member(const struct initramfs *i, const char *path);
 const char *initramfs_conf(const struct initramfs *i, const char *path); /* its text, NULL if it is not there or empty */

@@ -42,13 +42,17 @@ bool initramfs_loads_module(const struct initramfs *i, const char *name)
 	return has_module(&i->modules, name) && !has_module(&i->unlisted, name);
 }
 
-bool initramfs_has_modprobe(const struct initramfs *i)
+bool initramfs_has_program(const struct initramfs *i, const char *name)
 {
-	static const char *const path[] = {"sbin/modprobe", "usr/sbin/modprobe", "bin/modprobe", "usr/bin/modprobe"};
+	static const char *const dir[] = {"sbin", "usr/sbin", "bin", "usr/bin"};
 
-	for (size_t n = 0; n < sizeof(path) / sizeof(path[0]); n++)
-		if (initramfs_has_member(i, path[n]))
+	for (size_t n = 0; n < sizeof(dir) / sizeof(dir[0]); n++) {
+		char path[64];
+
+		snprintf(path, sizeof(path), "%s/%s", dir[n], name);
+		if (initramfs_has_member(i, path))
 			return true;
+	}
 	return false;
 }
 

@@ -95,7 +95,7 @@ int initramfs_index_judge(struct initramfs *i, const struct initramfs_index *x, 
 	bool known = i->kind == INITRAMFS_TOOLS || i->kind == INITRAMFS_DRACUT || i->kind == INITRAMFS_MKINITCPIO;
 	CLEANUP(strlist_done) struct strlist members = {0};
 
-	if (!known || !initramfs_has_modprobe(i) || i->versions.len != 1 || x->too_large)
+	if (!known || !initramfs_has_program(i, "modprobe") || i->versions.len != 1 || x->too_large)
 		return 0;
 	for (size_t n = 0; n < i->members.len; n++)
 		strlist_add(&members, i->members.item[n]);

@@ -5,6 +5,7 @@
 #include "plan/planner.h"
 
 #define GRUB_CFG "/boot/grub/grub.cfg"
+#define BTRFS_RESERVED 65536u /* free for a boot loader: the first superblock lies behind (btrfs-man5) */
 
 /* A word of GRUB's script language that stands for exactly these bytes. */
 static void put_word(struct buf *out, const char *word, size_t len)
@@ -42,9 +43,11 @@ static void put_args(struct buf *out, const char *args)
 	}
 }
 
-const char *planner_grub_path(const struct facts *f, const char *path)
+const char *planner_grub_path(struct planner *p, const char *path)
 {
-	return *f->boot_path || strncmp(path, "/boot/", 6) ? path : path + 5;
+	const char *there = strncmp(path, "/boot/", 6) ? path : arena_printf(p->arena, "%s%s", p->facts->boot_path, path + 5);
+
+	return there ? there : path;
 }
 
 /* root= of a kernel without initramfs is for that kernel alone. */
@@ -52,7 +55,7 @@ static const char *args_for(struct planner *p, const struct facts_kernel *k)
 {
 	const char *line = p->plan->cmdline, *own = arena_printf(p->arena, "root=%s ", p->plan->root);
 
-	if (!own || !*k->initrd || !strncmp(p->plan->root, "UUID=", 5) || strncmp(line, own, strlen(own)))
+	if (!own || !*k->initrd || *p->facts->donor.chosen.initrd || strncmp(line, own, strlen(own)))
 		return line;
 	return arena_printf(p->arena, "root=UUID=%s %s", p->facts->root_uuid, line + strlen(own));
 }
@@ -73,11 +76,11 @@ static void put_entry(struct planner *p, struct buf *out, const struct facts_ker
 	buf_puts(out, " --id ");
 	put_word(out, id.data, id.len);
 	buf_printf(out, " {\n\tsearch --no-floppy --fs-uuid --set=root %s\n\tlinux ", f->boot_uuid);
-	put_word(out, planner_grub_path(f, k->image), strlen(planner_grub_path(f, k->image)));
+	put_word(out, planner_grub_path(p, k->image), strlen(planner_grub_path(p, k->image)));
 	put_args(out, args_for(p, k));
 	if (*k->initrd) {
 		buf_puts(out, "\n\tinitrd ");
-		put_word(out, planner_grub_path(f, k->initrd), strlen(planner_grub_path(f, k->initrd)));
+		put_word(out, planner_grub_path(p, k->initrd), strlen(planner_grub_path(p, k->initrd)));
 	}
 	buf_puts(out, "\n}\n");
 }
@@ -130,6 +133,11 @@ static void choose_place(struct planner *p, struct action *a)
 		a->place = PLACE_BIOS_BOOT;
 		a->place_off = f->boot.bios_boot_off;
 		a->place_len = f->boot.bios_boot_len;
+	} else if (p->plan->layout == P2H_LAYOUT_FLAT && !strcmp(f->root_type, "btrfs") && !volume_is_mapped(f->root_volume) &&
+		   f->host.core_len <= BTRFS_RESERVED - 512) {
+		a->place = PLACE_GAP;
+		a->place_off = 512;
+		a->place_len = BTRFS_RESERVED - 512;
 	} else {
 		a->place = PLACE_INODE5;
 	}
@@ -141,12 +149,13 @@ static void refuse_inode5(struct planner *p)
 	const struct facts *f = p->facts;
 
 	if (p->plan->layout == P2H_LAYOUT_FLAT)
-		planner_block(p, arena_printf(p->arena, "superblock: %s", f->root_type),
-			      "this file system uses sector 0, where the BIOS looks for the boot loader: it cannot be flat",
+		planner_block(p, arena_printf(p->arena, "%s: %s", volume_is_mapped(f->root_volume) ? f->root_volume->device : "superblock", f->root_type),
+			      "there is no room in front of it for the boot loader: it cannot be flat",
 			      "--layout partition, which puts 1 MiB in front of it in a new output");
 	else
 		planner_block(p, arena_printf(p->arena, "%llu sectors before the first partition", (unsigned long long)f->boot.gap_sectors),
-			      arena_printf(p->arena, "GRUB's core image of %zu sectors has no place: %s has no boot loader inode", f->host.core_len / 512, f->root_type),
+			      arena_printf(p->arena, "GRUB's core image of %zu sectors has no place: %s has no boot loader inode", f->host.core_len / 512,
+					   volume_is_mapped(f->root_volume) ? f->root_volume->device : f->root_type),
 			      "make room before the first partition, or a BIOS boot partition on GPT, on a copy");
 }
 
@@ -162,6 +171,6 @@ void rule_boot_loader(struct planner *p)
 	if (!a)
 		return;
 	choose_place(p, a);
-	if (a->place == PLACE_INODE5 && strncmp(f->root_type, "ext", 3))
+	if (a->place == PLACE_INODE5 && (strncmp(f->root_type, "ext", 3) || volume_is_mapped(f->root_volume)))
 		refuse_inode5(p);
 }

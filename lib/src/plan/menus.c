@@ -60,7 +60,7 @@ static void put_line(const struct planner *p, const struct line *l, size_t args,
 static void offer(struct planner *p, const char *title, const char *id, const char *command, const char *path)
 {
 	buf_printf(&p->other_menus, "\nsubmenu '%s' --id %s {\n\tsearch --no-floppy --fs-uuid --set=root %s\n\t%s %s\n}\n", title, id,
-		   p->facts->boot_uuid, command, planner_grub_path(p->facts, path));
+		   p->facts->boot_uuid, command, planner_grub_path(p, path));
 }
 
 /* --- GRUB legacy's menu.lst */
@@ -72,7 +72,7 @@ static const char *legacy_device(struct planner *p)
 
 	if (p->plan->layout == P2H_LAYOUT_FLAT)
 		return "(hd0)";
-	return p->plan->layout == P2H_LAYOUT_PARTITION || !f->boot_number ? "(hd0,0)" : arena_printf(p->arena, "(hd0,%u)", f->boot_number - 1);
+	return p->plan->layout == P2H_LAYOUT_PARTITION || !f->boot_number || volume_is_mapped(f->boot_volume) ? "(hd0,0)" : arena_printf(p->arena, "(hd0,%u)", f->boot_number - 1);
 }
 
 /* The length of a device that cannot be right any more: the whole disk where there are partitions, a partition where there are none. */
@@ -177,12 +177,14 @@ static void edit_legacy(struct planner *p, const char *path)
 	planner_write_buf(p, path, &out, 0600, "its entries name the root by UUID, and this disk's first volume");
 }
 
-static bool could_boot(const struct facts *f, const char *path)
+static bool could_boot(struct planner *p, const char *path)
 {
+	const struct facts *f = p->facts;
+
 	for (size_t i = 0; i < f->kernels.len; i++) {
 		const struct facts_kernel *k = &f->kernels.item[i];
 
-		if (k->hvm && (!strcmp(k->image, path) || !strcmp(planner_grub_path(f, k->image), path)))
+		if (k->hvm && (!strcmp(k->image, path) || !strcmp(planner_grub_path(p, k->image), path)))
 			return true;
 	}
 	return false;
@@ -198,7 +200,7 @@ static bool is_alive(struct planner *p, const char *path)
 	if (!text || menulst_parse(text, len, &m, NULL))
 		return false;
 	for (size_t i = 0; i < m.len; i++)
-		if (!m.item[i].hypervisor && *m.item[i].kernel && (*p->facts->lasting.menu_tool || could_boot(p->facts, m.item[i].kernel)))
+		if (!m.item[i].hypervisor && *m.item[i].kernel && (*p->facts->lasting.menu_tool || could_boot(p, m.item[i].kernel)))
 			return true;
 	return false;
 }

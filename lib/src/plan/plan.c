@@ -119,6 +119,11 @@ int plan_make(const struct facts *facts, const struct p2h_options *options, stru
 	return 0;
 }
 
+unsigned plan_number_after(const struct plan *p, unsigned number)
+{
+	return p->shift && number < VOLUME_MAPPED ? 1 : number;
+}
+
 void plan_done(struct plan *p)
 {
 	strlist_done(&p->kept);

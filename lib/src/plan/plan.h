@@ -100,6 +100,9 @@ struct plan {
 int plan_make(const struct facts *facts, const struct p2h_options *options, struct plan *ret, struct p2h_error *err);
 void plan_done(struct plan *p);
 
+/* The number that a volume of the source has in the result. */
+unsigned plan_number_after(const struct plan *p, unsigned number);
+
 /* A row of the rule table. */
 struct rule {
 	const char *id;

@@ -80,7 +80,7 @@ void planner_xen_disk_nodes(struct planner *p, enum node_place place, const char
 void make_xenfs_optional(struct planner *p);
 
 /* A path in /boot as GRUB sees it in the file system that holds it (bootloader.c). */
-const char *planner_grub_path(const struct facts *f, const char *path);
+const char *planner_grub_path(struct planner *p, const char *path);
 
 /* The rules' functions, by concern. */
 void rule_source_state(struct planner *p);     /* state.c */
@@ -138,6 +138,7 @@ void rule_modprobe_alias(struct planner *p);
 void rule_param_pv(struct planner *p);         /* cmdline.c */
 void rule_nvme_timeout(struct planner *p);
 void rule_root_wait(struct planner *p);         /* rootwait.c */
+void rule_storage(struct planner *p);           /* storage.c */
 void rule_user_cmdline(struct planner *p);
 void rule_grub_default(struct planner *p);     /* grubdefault.c */
 void rule_grub_scripts(struct planner *p);

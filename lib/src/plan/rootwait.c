@@ -104,7 +104,7 @@ static bool choose_root(struct planner *p)
 	}
 	p->plan->root = p->plan->layout == P2H_LAYOUT_FLAT ? disk
 		      : arena_printf(p->arena, "%s%s%u", disk, has_target(p, P2H_TARGET_NITRO) ? "p" : "",
-				     p->plan->layout == P2H_LAYOUT_KEEP ? p->facts->root_number : 1);
+				     plan_number_after(p->plan, p->facts->root_number));
 	planner_tell(p, image, arena_printf(p->arena, "it has no initramfs and knows the root by the name of its disk only: %s", why),
 		     arena_printf(p->arena, "root=%s: boot it as the first disk, on this target alone", p->plan->root));
 	return true;

@@ -46,7 +46,7 @@ static void check(struct planner *p, const char *where, const struct need *n, co
 			      arena_printf(p->arena, "not enough free space: %llu MiB are needed, %llu MiB are free",
 					   (unsigned long long)(n->blocks / mib + 1), (unsigned long long)(s->blocks_free / mib)),
 			      "delete old kernels or grow the file system (resize2fs) on a copy, and convert that");
-	if (n->inodes > s->inodes_free)
+	if (s->inodes && n->inodes > s->inodes_free)
 		planner_block(p, where,
 			      arena_printf(p->arena, "not enough free inodes: %llu are needed, %llu are free",
 					   (unsigned long long)n->inodes, (unsigned long long)s->inodes_free),

@@ -78,7 +78,7 @@ void rule_unmounted(struct planner *p)
 
 	for (size_t i = 0; i < l->len; i++) {
 		if (!strncmp(l->item[i], "/boot ", 6) || !strncmp(l->item[i], "/usr ", 5))
-			planner_block(p, l->item[i], "this part of the guest cannot be read", "this version reads ext2, ext3, ext4 and (not with --engine ext) XFS");
+			planner_block(p, l->item[i], "this part of the guest cannot be read", "ext2, ext3, ext4 and, not with --engine ext, XFS and btrfs can be read");
 		else
 			planner_tell(p, l->item[i], "this part of the guest was not looked at", "nothing in it is changed");
 	}

@@ -16,6 +16,7 @@ json_t *json_volumes(struct json_writer *w, const struct volumes *v, unsigned fi
 			continue;
 		object = json_object();
 		json_put_number(w, object, "number", item->number);
+		json_put_text(w, object, "device", item->device);
 		json_put_number(w, object, "start_sector", item->off / REPORT_SECTOR);
 		json_put_number(w, object, "sectors", item->len / REPORT_SECTOR);
 		json_put_text(w, object, "type", item->type);
@@ -53,6 +54,7 @@ json_t *json_source(struct json_writer *w, const struct facts *f)
 	json_put(w, object, "volumes", json_volumes(w, &f->volumes, 0));
 	json_put_number(w, object, "root", f->root_number);
 	json_put_number(w, object, "boot", f->boot_number);
+	json_put_text(w, object, "root_subvolume", f->root_subvolume);
 	json_put_list(w, object, "not_read", &f->unmounted);
 	return object;
 }

@@ -25,6 +25,8 @@ bool has_target_index(unsigned targets, size_t index);
 void append_targets(struct buf *b, unsigned targets, const char *separator);
 /* "10.0 GiB"; below 1 KiB "512 bytes". Exact: "10.0 GiB (10737418240 bytes)". */
 void append_bytes(struct buf *b, uint64_t bytes);
+/* Nothing where their number is not fixed. */
+void append_inodes(struct buf *b, const char *before, const struct fs_space *s);
 void append_bytes_exact(struct buf *b, uint64_t bytes);
 void append_joined(struct buf *b, const struct strlist *list, const char *separator);
 

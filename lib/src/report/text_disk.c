@@ -22,12 +22,16 @@ static void append_volume(struct buf *b, const struct volume *v)
 	CLEANUP(buf_done) struct buf what = {0};
 	uint64_t first = v->off / REPORT_SECTOR, sectors = v->len / REPORT_SECTOR;
 
-	if (v->number)
-		buf_printf(&what, "partition %u", v->number);
-	else
-		buf_puts(&what, "whole disk");
-	buf_printf(&what, "  sectors %llu-%llu (", (unsigned long long)first,
-		   (unsigned long long)(sectors ? first + sectors - 1 : first));
+	if (volume_is_mapped(v)) {
+		buf_printf(&what, "%s  (", v->device);
+	} else {
+		if (v->number)
+			buf_printf(&what, "partition %u", v->number);
+		else
+			buf_puts(&what, "whole disk");
+		buf_printf(&what, "  sectors %llu-%llu (", (unsigned long long)first,
+			   (unsigned long long)(sectors ? first + sectors - 1 : first));
+	}
 	append_bytes(&what, v->len);
 	buf_puts(&what, ")");
 	if (*v->type)
@@ -76,17 +80,25 @@ void text_layout(struct buf *b, const struct report_input *in)
 		text_line(b, "  moved   everything by %llu sectors", (unsigned long long)(p->shift / REPORT_SECTOR));
 }
 
+/* Where their number is fixed. */
+void append_inodes(struct buf *b, const char *before, const struct fs_space *s)
+{
+	if (s->inodes)
+		buf_printf(b, "%s%llu of %llu inodes free", before, (unsigned long long)s->inodes_free, (unsigned long long)s->inodes);
+}
+
 static void append_free(struct buf *b, const char *when, const struct fs_space *s)
 {
 	CLEANUP(buf_done) struct buf bytes = {0};
 
 	append_bytes(&bytes, multiply(s->blocks_free, s->block_size));
+	buf_puts(&bytes, ")");
+	append_inodes(&bytes, ", ", s);
 	if (bytes.failed)
 		b->failed = true;
 	else
-		text_line(b, "  %-7s %llu of %llu blocks free (%s), %llu of %llu inodes free", when, (unsigned long long)s->blocks_free,
-			  (unsigned long long)s->blocks, bytes.data, (unsigned long long)s->inodes_free,
-			  (unsigned long long)s->inodes);
+		text_line(b, "  %-7s %llu of %llu blocks free (%s", when, (unsigned long long)s->blocks_free, (unsigned long long)s->blocks,
+			  bytes.data);
 }
 
 void text_space(struct buf *b, const struct report_input *in)

@@ -40,7 +40,7 @@ static const struct facts_recovery *recovery_of_root(const struct facts *f)
 
 static void append_root(struct buf *b, const struct facts *f)
 {
-	CLEANUP(buf_done) struct buf features = {0}, total = {0}, free_space = {0};
+	CLEANUP(buf_done) struct buf features = {0}, total = {0}, free_space = {0}, inodes = {0};
 	const struct facts_recovery *r = recovery_of_root(f);
 	const char *state = f->has_errors && r && r->repaired ? "marked as having errors; shown as e2fsck -p repairs it" :
 			    f->has_errors ? "marked as having errors" :
@@ -50,12 +50,12 @@ static void append_root(struct buf *b, const struct facts *f)
 			    f->needs_recovery ? "the journal has to be replayed" :
 			    f->not_clean ? "not unmounted cleanly" : "clean";
 	const char *words = r && *r->words ? r->words : f->checked ? "finds nothing wrong" : "";
+	char place[160];
 
 	text_section(b, "Root file system");
-	if (f->root_number)
-		text_line(b, "  %-12s partition %u", "place", f->root_number);
-	else
-		text_line(b, "  %-12s the whole disk", "place");
+	volume_describe(f->root_volume, place, sizeof(place));
+	append_field(b, "place", place);
+	append_field(b, "subvolume", f->root_subvolume);
 	append_field(b, "type", f->root_type);
 	append_field(b, "UUID", f->root_uuid);
 	append_field(b, "label", f->root_label);
@@ -64,14 +64,17 @@ static void append_root(struct buf *b, const struct facts *f)
 	append_joined(&features, &f->features, " ");
 	append_bytes(&total, multiply(f->space.blocks, f->space.block_size));
 	append_bytes(&free_space, multiply(f->space.blocks_free, f->space.block_size));
-	b->failed |= features.failed || total.failed || free_space.failed;
+	append_inodes(&inodes, "; ", &f->space);
+	b->failed |= features.failed || total.failed || free_space.failed || inodes.failed;
 	if (b->failed)
 		return;
 	append_field(b, "features", features.data);
-	text_line(b, "  %-12s %s, %s free; blocks of %u bytes; %llu of %llu inodes free", "size", total.data, free_space.data,
-		  (unsigned)f->space.block_size, (unsigned long long)f->space.inodes_free, (unsigned long long)f->space.inodes);
-	if (f->boot_number != f->root_number)
-		text_line(b, "  %-12s partition %u, UUID=%s", "/boot", f->boot_number, or_empty(f->boot_uuid));
+	text_line(b, "  %-12s %s, %s free; blocks of %u bytes%s", "size", total.data, free_space.data, (unsigned)f->space.block_size,
+		  inodes.len ? inodes.data : "");
+	if (f->boot_number != f->root_number) {
+		volume_describe(f->boot_volume, place, sizeof(place));
+		text_line(b, "  %-12s %s, UUID=%s", "/boot", place, or_empty(f->boot_uuid));
+	}
 	for (size_t i = 0; i < f->unmounted.len; i++)
 		append_field(b, "not read", f->unmounted.item[i]);
 }

@@ -170,9 +170,11 @@ void text_left_alone(struct buf *b, const struct report_input *in, const struct 
 			text_line(b, "  %s stays: GRUB 2 does not read it", old_menus[i]);
 	for (size_t i = 0; i < f->volumes.len; i++) {
 		const struct volume *v = &f->volumes.item[i];
+		char place[160];
 
+		volume_describe(v, place, sizeof(place));
 		if (v->number && v->number != f->root_number && v->number != f->boot_number)
-			text_line(b, "  partition %u (%s)", v->number, *v->content ? v->content : "no signature");
+			text_line(b, "  %s (%s)", place, *v->content ? v->content : "no signature");
 	}
 	for (size_t i = 0; i < f->unmounted.len; i++)
 		text_line(b, "  %s: cannot be read here", f->unmounted.item[i]);

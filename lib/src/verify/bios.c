@@ -14,6 +14,7 @@
 #define TABLE_AT 0x1be
 #define SIGNATURE_AT 0x1fe
 #define CORE_LIMIT 0x78000u  /* memory that GRUB's boot code can fill, util/grub-mkimage.c */
+#define BTRFS_RESERVED 65536u /* of a btrfs: for a boot loader */
 #define GPT_SECTORS 34u      /* protective MBR, header, entries */
 #define EXT_MAGIC_AT 0x38
 #define EXT_SUPERBLOCK_AT 1024u
@@ -160,7 +161,7 @@ static bool in_boot_inode(struct verify *v, const struct volume *volume, const s
 	/* ext leaves its first 1024 bytes to boot code. */
 	if (!strncmp(volume->content, "ext", 3) && piece->off + piece->len <= volume->off + 1024)
 		return true;
-	return grub_view_open(v, volume, &view, NULL) == 0 && view.own && fs_boot_read(view.own, &data, &where, NULL) == 0 &&
+	return grub_view_open(v, volume, &view, NULL) == 0 && view.fs && fs_boot_read(view.fs, &data, &where, NULL) == 0 &&
 	       covered(&where, piece->off - volume->off, piece->len);
 }
 
@@ -193,6 +194,8 @@ static bool judge_place(struct judgement *j, const struct range *piece)
 	for (size_t i = 0; i < volumes->len; i++) {
 		const struct volume *p = &volumes->item[i];
 
+		if (volume_is_mapped(p) || (!strcmp(p->content, "btrfs") && piece->off >= p->off && piece->off + piece->len <= p->off + BTRFS_RESERVED))
+			continue;
 		if ((volumes->table == TABLE_NONE) != !p->number || !overlaps(piece, p->off, p->len) ||
 		    !strcmp(p->type, VOLUME_GPT_BIOS_BOOT))
 			continue;

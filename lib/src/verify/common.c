@@ -148,12 +148,9 @@ static unsigned count_tag(const struct verify *v, const char *tag)
 
 static bool is_layered(const struct verify *v)
 {
-	static const char *const types[] = {"LVM2_member", "linux_raid_member", "crypto_LUKS"};
-
-	for (size_t i = 0; i < v->volumes.len; i++)
-		for (size_t k = 0; k < sizeof types / sizeof *types; k++)
-			if (!strcmp(v->volumes.item[i].content, types[k]))
-				return true;
+	for (size_t i = 0; !v->guest->layers_known && i < v->volumes.len; i++)
+		if (volume_is_layer(&v->volumes.item[i]))
+			return true;
 	return false;
 }
 
@@ -171,7 +168,7 @@ static const struct volume *volume_called(const struct verify *v, const struct t
 
 	for (size_t i = 0; i < v->volumes.len; i++) {
 		volume_device(t, &v->volumes.item[i], here, sizeof here);
-		if (!strcmp(here, name))
+		if (!volume_is_mapped(&v->volumes.item[i]) && !strcmp(here, name))
 			return &v->volumes.item[i];
 	}
 	return NULL;
@@ -193,7 +190,7 @@ static enum device_fit device_by_name(const struct verify *v, const char *name, 
 			       : DEVICE_ABSENT;
 	}
 	*ret = wanted;
-	for (size_t i = 0; i < TARGETS; i++) {
+	for (size_t i = 0; !volume_is_mapped(wanted) && i < TARGETS; i++) {
 		const struct target_facts *t = &target_table[i];
 
 		if (!(v->targets & t->target) || volume_called(v, t, name) == wanted)

@@ -19,10 +19,8 @@
 /* A file system as GRUB sees it: one volume, nothing mounted in it. */
 struct grub_view {
 	const struct volume *volume; /* NULL: not open */
-	struct disk *slice;
-	struct fs *own;              /* closed with the view */
-	struct fs *fs;               /* own, or the guest's tree where no engine reads a volume alone */
-	const char *base;            /* what to put in front of a path of the volume: "" or "/boot" */
+	struct disk *slice;          /* NULL where libguestfs' appliance reads it */
+	struct fs *fs;
 };
 
 enum init_kind { INIT_UNKNOWN, INIT_SYSTEMD, INIT_UPSTART, INIT_SYSV, INIT_BUSYBOX };
@@ -74,6 +72,7 @@ struct verify {
 	bool initrd_renames_net;     /* holds udev's rule for predictable interface names */
 	struct strlist initrd_modules; /* sorted */
 	struct strlist initrd_unlisted; /* of these, what modprobe does not find there */
+	struct strlist initrd_programs; /* "lvm", "mdadm", ...: of those that put layers together, what it holds */
 	struct strlist initrd_blocked; /* drivers that its modprobe does not load by themselves */
 
 	struct init_facts init;
@@ -138,8 +137,8 @@ int watch_open(struct disk *under, struct p2h_error *first, struct disk **ret, s
 /* core.c */
 int grub_view_open(struct verify *v, const struct volume *volume, struct grub_view *ret, struct p2h_error *err);
 void grub_view_close(struct grub_view *view);
-/* base + path; NULL: no memory (flagged). Owned by the caller. */
-char *grub_path(struct verify *v, const struct grub_view *view, const char *path);
+/* The path with a slash in front; NULL: no memory (flagged). Owned by the caller. */
+char *grub_path(struct verify *v, const char *path);
 /* Can GRUB run a command of this module: is it in core or below $prefix? */
 bool grub_has_module(struct verify *v, const char *name);
 

@@ -20,19 +20,16 @@ struct simulation {
 
 int grub_view_open(struct verify *v, const struct volume *volume, struct grub_view *ret, struct p2h_error *err)
 {
-	struct grub_view view = {.volume = volume, .base = ""};
-	int rc = volume_open(v->disk, volume, &view.slice, err);
+	struct grub_view view = {.volume = volume};
+	int rc;
 
 	*ret = (struct grub_view){0};
-	if (rc)
-		return rc;
-	rc = fs_ext_open(view.slice, 0, 0, &view.own, err);
-	view.fs = view.own;
-	if (rc && v->guest && (volume->number == v->guest->root_number || volume->number == v->guest->boot_number)) {
-		/* Another engine mounted it: use the tree, where /boot may be this volume. */
-		view.fs = v->guest->fs;
-		view.base = volume->number == v->guest->root_number ? "" : "/boot";
-		rc = 0;
+	if (v->guest && guest_in_appliance(v->guest, volume)) {
+		rc = guest_open_top(v->guest, volume, &view.fs, err);
+	} else {
+		rc = volume_open(v->disk, volume, &view.slice, err);
+		if (!rc)
+			rc = fs_ext_open(view.slice, 0, 0, &view.fs, err);
 	}
 	if (rc) {
 		disk_close(view.slice);
@@ -44,16 +41,16 @@ int grub_view_open(struct verify *v, const struct volume *volume, struct grub_vi
 
 void grub_view_close(struct grub_view *view)
 {
-	cleanup_fs(&view->own);
+	cleanup_fs(&view->fs);
 	disk_close(view->slice);
 	*view = (struct grub_view){0};
 }
 
-char *grub_path(struct verify *v, const struct grub_view *view, const char *path)
+char *grub_path(struct verify *v, const char *path)
 {
 	char *full = NULL;
 
-	if (asprintf(&full, "%s%s%s", view->base, *path == '/' ? "" : "/", path) < 0) {
+	if (asprintf(&full, "%s%s", *path == '/' ? "" : "/", path) < 0) {
 		v->nomem = true;
 		return NULL;
 	}
@@ -62,7 +59,7 @@ char *grub_path(struct verify *v, const struct grub_view *view, const char *path
 
 static bool view_has(struct verify *v, const struct grub_view *view, const char *path)
 {
-	CLEANUP_FREE char *full = grub_path(v, view, path);
+	CLEANUP_FREE char *full = grub_path(v, path);
 
 	return full && fs_exists(view->fs, full);
 }
@@ -290,7 +287,7 @@ static void judge_config(struct judgement *j, const struct simulation *s)
 	menu_volume = volume;
 	if (*s->menu)
 		menu_volume = resolve(s, s->menu, &menu);
-	full = grub_path(v, &v->grub, menu);
+	full = grub_path(v, menu);
 	if (!v->prefix || !full) {
 		v->nomem = true;
 		return;
@@ -321,11 +318,20 @@ static const char *fs_module(const char *content)
 /* Needed before GRUB can read a file. */
 static void judge_in_core(struct judgement *j, const struct simulation *s)
 {
+	static const struct {
+		unsigned layer;
+		const char *module;
+	} layer[] = {{VOLUME_LVM, "lvm"}, {VOLUME_RAID, "mdraid1x"}, {VOLUME_LUKS, "luks"}};
 	const struct verify *v = j->v;
 	const struct strlist *have = &v->image.modules;
 	const char *fs = v->grub.volume ? fs_module(v->grub.volume->content) : NULL;
 	bool uuid = strlist_has(&s->commands, "search.fs_uuid");
 
+	for (size_t i = 0; v->grub.volume && i < sizeof layer / sizeof *layer; i++)
+		if (v->grub.volume->layers & layer[i].layer && !strlist_has(have, layer[i].module))
+			judge(j, VERIFY_FAIL, "core lacks %s for %s", layer[i].module, v->grub.volume->device);
+	if (v->grub.volume && v->grub.volume->layers & VOLUME_LUKS && !strlist_has(&s->commands, "cryptomount"))
+		judge(j, VERIFY_FAIL, "%s is encrypted, and core's configuration has no cryptomount for it", v->grub.volume->device);
 	if (!strlist_has(have, "biosdisk"))
 		judge(j, VERIFY_FAIL, "core lacks biosdisk: it cannot read a disk");
 	if (v->volumes.table == TABLE_MBR && !strlist_has(have, "part_msdos"))

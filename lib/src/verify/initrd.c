@@ -78,11 +78,24 @@ static void note_blocked(struct verify *v, const struct initramfs *i)
 	v->nomem |= v->initrd_blocked.failed;
 }
 
+/* Those that may have to put the root together. */
+static void note_programs(struct verify *v, const struct initramfs *i)
+{
+	static const char *const program[] = {"lvm", "mdadm", "cryptsetup"};
+
+	for (size_t p = 0; p < sizeof program / sizeof *program; p++)
+		if (initramfs_has_program(i, program[p]))
+			strlist_add(&v->initrd_programs, program[p]);
+	if (initramfs_has_member(i, "usr/lib/systemd/systemd-cryptsetup"))
+		strlist_add(&v->initrd_programs, "usr/lib/systemd/systemd-cryptsetup");
+	v->nomem |= v->initrd_programs.failed;
+}
+
 /* Reads one initrd file; adds its module names and versions. */
 static bool judge_file(struct judgement *j, const char *name, struct strlist *versions, bool *init)
 {
 	struct verify *v = j->v;
-	CLEANUP_FREE char *path = grub_path(v, &v->boot, name);
+	CLEANUP_FREE char *path = grub_path(v, name);
 	CLEANUP(initramfs_done) struct initramfs parsed = {0};
 	CLEANUP(buf_done) struct buf file = {0};
 	const struct initramfs *i = &parsed;
@@ -105,6 +118,7 @@ static bool judge_file(struct judgement *j, const char *name, struct strlist *ve
 	judge_packing(j, path, &file);
 	judge_identity(j, i);
 	note_blocked(v, i);
+	note_programs(v, i);
 	add_all(&v->initrd_modules, &i->modules);
 	add_all(&v->initrd_unlisted, &i->unlisted);
 	add_all(versions, &i->versions);
@@ -279,6 +293,31 @@ static void judge_root_driver(struct judgement *j)
 		judge(j, VERIFY_FAIL, "the initramfs has no crc32c_generic, which the root file system (metadata_csum) needs");
 }
 
+/* What puts the root together before it is mounted: modules, and programs of these names. */
+static void judge_layers(struct judgement *j)
+{
+	static const struct {
+		unsigned layer;
+		const char *module, *program, *other, *what;
+	} layer[] = {
+		{VOLUME_LVM, "dm_mod", "lvm", NULL, "the volume group"},
+		{VOLUME_RAID, NULL, "mdadm", NULL, "the array"},
+		{VOLUME_LUKS, "dm_crypt", "cryptsetup", "usr/lib/systemd/systemd-cryptsetup", "the encrypted volume"},
+	};
+	struct verify *v = j->v;
+
+	for (size_t i = 0; i < sizeof layer / sizeof *layer; i++) {
+		if (!(v->root->layers & layer[i].layer))
+			continue;
+		if (layer[i].module)
+			judge_driver(j, layer[i].module, layer[i].what);
+		if (!strlist_has(&v->initrd_programs, layer[i].program) && !(layer[i].other && strlist_has(&v->initrd_programs, layer[i].other)))
+			judge(j, VERIFY_FAIL, "the initramfs has no %s, which %s needs", layer[i].program, layer[i].what);
+	}
+	if (!strncmp(v->root->raid, "raid", 4))
+		judge_driver(j, strchr("456", v->root->raid[4]) && !v->root->raid[5] ? "raid456" : v->root->raid, "the array");
+}
+
 void step_initramfs_drivers(struct verify *v)
 {
 	static const char what[] = "drivers for the root disk before it is mounted";
@@ -296,6 +335,7 @@ void step_initramfs_drivers(struct verify *v)
 		judge_driver(&j, "virtio_blk", "kvm");
 		judge_driver(&j, "virtio_pci", "kvm");
 	}
+	judge_layers(&j);
 	judge_root_driver(&j);
 	judgement_add(&j, "initramfs-drivers", what);
 }

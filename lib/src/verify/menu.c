@@ -50,7 +50,7 @@ static bool find_menu(struct verify *v)
 	if (!volume || grub_view_open(v, volume, &v->grub, NULL))
 		return false;
 	for (size_t i = 0; i < 2; i++) {
-		CLEANUP_FREE char *path = grub_path(v, &v->grub, usual[i][separate]);
+		CLEANUP_FREE char *path = grub_path(v, usual[i][separate]);
 
 		if (!path || !fs_exists(v->grub.fs, path))
 			continue;
@@ -127,7 +127,7 @@ static void judge_menu(struct judgement *j)
 		v->nomem = true;
 		return;
 	}
-	env_path = grub_path(v, &v->grub, env_name);
+	env_path = grub_path(v, env_name);
 	if (!env_path)
 		return;
 	if (fs_read(v->grub.fs, v->menu_path, MENU_LIMIT, &text, &e)) {
@@ -285,7 +285,7 @@ void step_kernel(struct verify *v)
 		verify_skip(v, "kernel", "the kernel of the default entry", "no entry to boot is known");
 		return;
 	}
-	path = grub_path(v, &v->boot, v->entry->linux_path);
+	path = grub_path(v, v->entry->linux_path);
 	if (!path)
 		return;
 	if (kernel_read(v, path, &e)) {

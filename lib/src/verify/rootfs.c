@@ -23,6 +23,27 @@ static void judge_type(struct judgement *j)
 	j->v->nomem |= types.failed;
 }
 
+/* btrfs: the subvolume that is mounted has to be the one with the system. */
+static void judge_subvolume(struct judgement *j)
+{
+	const struct guest *g = j->v->guest;
+	char flags[512], *found;
+
+	if (!g->root_subvolume)
+		return;
+	found = cmdline_get(j->v, "rootflags", flags, sizeof flags) ? strstr(flags, "subvol=") : NULL;
+	if (!found) {
+		if (!g->root_is_default)
+			judge(j, VERIFY_FAIL, "no rootflags=subvol=%s, and the subvolume mounted by default has no system in it", g->root_subvolume);
+		return;
+	}
+	found += strlen("subvol=");
+	found += strspn(found, "/");
+	found[strcspn(found, ",")] = '\0';
+	if (strcmp(found, g->root_subvolume))
+		judge(j, VERIFY_FAIL, "rootflags=subvol=%s, but the system is in subvolume %s", found, *g->root_subvolume ? g->root_subvolume : "/");
+}
+
 void step_root(struct verify *v)
 {
 	static const char what[] = "root= of the command line";
@@ -52,6 +73,7 @@ void step_root(struct verify *v)
 		judge(&j, VERIFY_FAIL, "root=%s is volume %u, the system is on volume %u", root, volume->number,
 		      v->root->number);
 	judge_type(&j);
+	judge_subvolume(&j);
 	judge(&j, VERIFY_PASS, "root=%s is volume %u (%s)", root, v->root->number, v->root->content);
 	judgement_add(&j, "root", what);
 }
@@ -94,18 +116,18 @@ static void judge_state(struct judgement *j, const struct fs_info *info, unsigne
 void step_file_system(struct verify *v)
 {
 	const struct fs_info *root = fs_info(v->guest->fs);
-	const struct grub_view *grub = v->boot.own ? &v->boot : &v->grub;
+	const struct grub_view *grub = v->boot.fs ? &v->boot : &v->grub;
 	struct judgement j = {.v = v};
-	bool shared = !grub->own || grub->volume->number == v->root->number;
+	bool shared = !grub->fs || grub->volume->number == v->root->number;
 
 	judge_state(&j, root, v->root->number, shared);
 	judge_kernel_features(&j, root, v->root->number);
 	if (shared) {
 		judge_grub_features(&j, root, v->root->number);
 	} else {
-		judge_state(&j, fs_info(grub->own), grub->volume->number, true);
-		judge_kernel_features(&j, fs_info(grub->own), grub->volume->number);
-		judge_grub_features(&j, fs_info(grub->own), grub->volume->number);
+		judge_state(&j, fs_info(grub->fs), grub->volume->number, true);
+		judge_kernel_features(&j, fs_info(grub->fs), grub->volume->number);
+		judge_grub_features(&j, fs_info(grub->fs), grub->volume->number);
 	}
 	judge(&j, VERIFY_PASS, "%s %s, clean", root->type, root->uuid);
 	judgement_add(&j, "file-system", "state and features of the file systems");

@@ -46,20 +46,13 @@ static void verify_done(struct verify *v)
 	strlist_done(&v->initrd_modules);
 	strlist_done(&v->initrd_unlisted);
 	strlist_done(&v->initrd_blocked);
+	strlist_done(&v->initrd_programs);
 	elf_done(&v->init.elf);
 	free(v->init.path);
 	free(v->init.real);
 	free(v->prefix);
 	free(v->menu_path);
 	free(v->modules_dir);
-}
-
-static const struct volume *volume_by_number(const struct volumes *volumes, unsigned number)
-{
-	for (size_t i = 0; i < volumes->len; i++)
-		if (volumes->item[i].number == number)
-			return &volumes->item[i];
-	return NULL;
 }
 
 static void step_root_tree(struct verify *v, const struct p2h_error *e)
@@ -129,10 +122,13 @@ static int verify_init(struct verify *v, int root_number, struct p2h_error *gues
 		v->volumes = (struct volumes){0};
 	if (guest_open(v->disk, root_number, 0, 0, &v->guest, guest_error))
 		v->guest = NULL;
-	if (v->guest)
-		v->root = volume_by_number(&v->volumes, v->guest->root_number);
+	if (v->guest) { /* it knows of what lies in layers, too */
+		volumes_done(&v->volumes);
+		rc = volumes_copy(&v->guest->volumes, &v->volumes, err);
+		v->root = volumes_number(&v->volumes, v->guest->root_number);
+	}
 	v->nomem = v->volumes_error.code == P2H_NOMEM || (!v->guest && guest_error->code == P2H_NOMEM);
-	return 0;
+	return rc;
 }
 
 int verify_disk(struct disk *d, int root_number, unsigned targets, struct verify_report *ret, struct p2h_error *err)

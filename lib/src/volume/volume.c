@@ -12,6 +12,27 @@ void volumes_done(struct volumes *v)
 	*v = (struct volumes){0};
 }
 
+const struct volume *volumes_number(const struct volumes *v, unsigned number)
+{
+	for (size_t i = 0; i < v->len; i++)
+		if (v->item[i].number == number)
+			return &v->item[i];
+	return NULL;
+}
+
+int volumes_copy(const struct volumes *from, struct volumes *ret, struct p2h_error *err)
+{
+	*ret = *from;
+	ret->item = calloc(from->len + 1, sizeof(*ret->item));
+	if (!ret->item) {
+		*ret = (struct volumes){0};
+		return error_nomem(err);
+	}
+	if (from->len)
+		memcpy(ret->item, from->item, from->len * sizeof(*ret->item));
+	return 0;
+}
+
 /* Partitions with something in them are what the kernel will see, whatever superblock an earlier use left on the whole disk. */
 static bool table_is_used(const struct volumes *v)
 {
@@ -54,6 +75,26 @@ int volumes_probe(struct disk *d, struct volumes *ret, struct p2h_error *err)
 	*ret = found;
 	found = (struct volumes){0};
 	return 0;
+}
+
+bool volume_is_mapped(const struct volume *v)
+{
+	return v->number >= VOLUME_MAPPED;
+}
+
+bool volume_is_layer(const struct volume *v)
+{
+	return !strcmp(v->content, "LVM2_member") || !strcmp(v->content, "linux_raid_member") || !strcmp(v->content, "crypto_LUKS");
+}
+
+void volume_describe(const struct volume *v, char *buf, size_t size)
+{
+	if (volume_is_mapped(v))
+		snprintf(buf, size, "%s", v->device);
+	else if (v->number)
+		snprintf(buf, size, "partition %u", v->number);
+	else
+		snprintf(buf, size, "the whole disk");
 }
 
 int volume_open(struct disk *d, const struct volume *v, struct disk **ret, struct p2h_error *err)
@@ -116,6 +157,46 @@ static const struct volume *find_by_tag(const struct volumes *v, const char *tag
 	return found;
 }
 
+/* device-mapper's name of a logical volume "/dev/VG/LV": VG-LV, where a '-' of their own stands twice. */
+static bool is_mapper_name(const char *name, const char *lv)
+{
+	const char *slash;
+
+	if (strncmp(lv, "/dev/", 5) || !(slash = strchr(lv + 5, '/')))
+		return false;
+	for (const char *c = lv + 5; *c; c++) {
+		if (c == slash ? *name++ != '-' : *name++ != *c)
+			return false;
+		if (c != slash && *c == '-' && *name++ != '-')
+			return false;
+	}
+	return !*name;
+}
+
+static bool is_same_array(const char *a, const char *b)
+{
+	static const char *const dir[] = {"/dev/md/", "/dev/md"};
+
+	for (size_t i = 0; i < 2; i++)
+		if (!strncmp(a, dir[i], strlen(dir[i])))
+			return !strncmp(b, "/dev/md", 7) && !strcmp(a + strlen(dir[i]), b + (b[7] == '/' ? 8 : 7));
+	return false;
+}
+
+static const struct volume *find_mapped(const struct volumes *v, const char *device)
+{
+	for (size_t i = 0; i < v->len; i++) {
+		const struct volume *one = &v->item[i];
+
+		if (!volume_is_mapped(one))
+			continue;
+		if (!strcmp(one->device, device) || is_same_array(one->device, device) ||
+		    (one->layers & VOLUME_LVM && !strncmp(device, "/dev/mapper/", 12) && is_mapper_name(device + 12, one->device)))
+			return one;
+	}
+	return NULL;
+}
+
 const struct volume *volumes_find(const struct volumes *v, const char *device)
 {
 	static const char *const tag[] = {"UUID", "LABEL", "PARTUUID", "PARTLABEL"};
@@ -132,7 +213,7 @@ const struct volume *volumes_find(const struct volumes *v, const char *device)
 	}
 	number = device_number(device);
 	if (number < 0)
-		return NULL;
+		return find_mapped(v, device);
 	/* A file system on the whole volume was attached as /dev/xvda1 or /dev/sda1, as EC2 does it, or as the whole device. */
 	if (v->table == TABLE_NONE)
 		return number <= 1 && v->len ? &v->item[0] : NULL;

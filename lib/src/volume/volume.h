@@ -12,9 +12,21 @@
 
 enum volume_table { TABLE_NONE, TABLE_MBR, TABLE_GPT };
 
-/* A whole disk (number 0) or a partition. Strings are "" when unknown, never NULL. */
+/* Between a volume and the disk; bits. */
+#define VOLUME_LVM 1u
+#define VOLUME_RAID 2u
+#define VOLUME_LUKS 4u
+
+#define VOLUME_MAPPED 1000u /* numbers from here on: no place of the disk, but in layers on places of it */
+
+/* A whole disk (number 0), a partition, or something in layers on them. Strings are "" when unknown, never NULL. */
 struct volume {
-	unsigned number;      /* 0: the whole disk; else as in /dev/xvda<number> */
+	unsigned number;      /* 0: the whole disk; else as in /dev/xvda<number>; from VOLUME_MAPPED on: off and the partition's strings say nothing */
+	unsigned layers;      /* VOLUME_LVM, ... */
+	char device[128];     /* what the guest calls it, in layers: "/dev/vg0/root", "/dev/md0", "/dev/mapper/NAME"; else "" */
+	char mapped[128];     /* what libguestfs' appliance calls it, in layers */
+	char raid[16];        /* "raid1": level of the array below it, if there is one */
+	char luks[40];        /* UUID of the encrypted volume below it, if there is one */
 	uint64_t off, len;    /* bytes */
 	bool active;          /* MBR boot flag, GPT legacy BIOS bootable attribute */
 	char type[40];        /* partition type: "83" for MBR, lower-case GUID for GPT, "" for a whole disk */
@@ -40,13 +52,22 @@ void volumes_done(struct volumes *v);
 /* What one device of this host holds, without looking for partitions: content, uuid and label of *ret. */
 int volume_probe_path(const char *path, struct volume *ret, struct p2h_error *err);
 
-/* The volume as a disk of its own (whole disk: a slice of everything). */
+/* "partition 3", "the whole disk", "/dev/vg0/root" */
+void volume_describe(const struct volume *v, char *buf, size_t size);
+bool volume_is_mapped(const struct volume *v);
+/* Does it only hold others: a member of a volume group or of an array, or encrypted? */
+bool volume_is_layer(const struct volume *v);
+
+const struct volume *volumes_number(const struct volumes *v, unsigned number); /* NULL: there is none */
+int volumes_copy(const struct volumes *from, struct volumes *ret, struct p2h_error *err);
+
+/* The volume as a disk of its own (whole disk: a slice of everything); not for one in layers. */
 int volume_open(struct disk *d, const struct volume *v, struct disk **ret, struct p2h_error *err);
 
 #define VOLUME_GPT_BIOS_BOOT "21686148-6449-6e6f-744e-656564454649"
 #define VOLUME_ALIGNMENT (1024 * 1024u) /* where the first partition starts in the `partition` layout, bytes */
 
-/* The volume that the guest calls `device` ("/dev/xvda1", "UUID=...", "LABEL=...", "PARTUUID=...", "PARTLABEL=..."); NULL: none in this image. */
+/* The volume that the guest calls `device` ("/dev/xvda1", "UUID=...", "LABEL=...", "PARTUUID=...", "PARTLABEL=...", "/dev/vg0/root", "/dev/mapper/vg0-root"); NULL: none in this image. */
 const struct volume *volumes_find(const struct volumes *v, const char *device);
 
 /*

@@ -14,6 +14,7 @@
 /* What an engine or a file system cannot do. */
 #define FSCONFORM_SMALL_INODES 1u /* seconds until 2038, in 32 bits */
 #define FSCONFORM_OWN_CTIME 2u    /* a kernel sets the time of an inode's change */
+#define FSCONFORM_OWN_ATIME 16u   /* what is new was read last when it was made */
 #define FSCONFORM_NO_DIR_LINKS 4u /* a directory's number of links says nothing */
 #define FSCONFORM_TEXT_XATTRS 8u  /* no NUL inside of an extended attribute */
 
