@@ -4,7 +4,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 
 image='' marker='P2H READY' limit=600 log='' memory=1024 expected=() snapshot=on power_off=no stop='' silent=0
-guest='' ending=''
+guest='' typist='' ending=''
 
 say() { printf '%s\n' "$program: $*"; }
 usage() { say "$*; see --help" >&2; exit 2; }
@@ -37,7 +37,7 @@ common_option() {
 # A directory of one's own in $work, and no QEMU that outlives the script
 prepare() {
 	work=$(mktemp -d "${TMPDIR:-/tmp}/pv2hvm-$program-XXXXXX")
-	trap '[ -z "$guest" ] || kill "$guest" 2>/dev/null; rm -rf "$work"' EXIT
+	trap 'kill $guest $typist 2>/dev/null || :; rm -rf "$work"' EXIT
 	trap 'exit 130' INT TERM
 }
 
@@ -52,8 +52,10 @@ check_options() {
 		command -v "$tool" >/dev/null || { say "$tool is not here (scripts/install-packages installs it)" >&2; exit 77; }
 	done
 	log=$(realpath -m -- "${log:-$work/console.log}")
-	format=$(qemu-img info -U --output=json -- "$image" | sed -n 's/^ \{4\}"format": "\(.*\)".*/\1/p' | head -n 1)
+	format=$(image_format "$image")
 }
+
+image_format() { qemu-img info -U --output=json -- "$1" | sed -n 's/^ \{4\}"format": "\(.*\)".*/\1/p' | head -n 1; }
 
 # A kernel that crashed before it started init: emulation does that now and then
 early_crash() {
