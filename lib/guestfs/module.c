@@ -181,55 +181,41 @@ static const char *list_value(char **pairs, const char *key)
 	return "";
 }
 
-static int array_layers(guestfs_h *g, const char *device, appliance_add_layer add, void *arg)
+/* mdadm writes a UUID as four groups with colons, libblkid with dashes at the usual places. */
+static void array_uuid(const char *text, char ret[37])
 {
-	struct guestfs_mdstat_list *parts = guestfs_md_stat(g, device);
-	char **detail = parts ? guestfs_md_detail(g, device) : NULL;
+	size_t len = 0;
 
-	for (uint32_t i = 0; detail && i < parts->len; i++) {
-		char below[64];
-
-		snprintf(below, sizeof(below), "/dev/%s", parts->val[i].mdstat_device);
-		add(arg, APPLIANCE_RAID, device, below, list_value(detail, "devname"), list_value(detail, "level"));
+	for (; *text && len < 36; text++) {
+		if (*text == ':' || *text == '-')
+			continue;
+		if (len == 8 || len == 13 || len == 18 || len == 23)
+			ret[len++] = '-';
+		ret[len++] = *text;
 	}
+	ret[len] = '\0';
+}
+
+static int array_layer(guestfs_h *g, const char *device, appliance_add_layer add, void *arg)
+{
+	char **detail = guestfs_md_detail(g, device), uuid[37];
+
+	if (!detail)
+		return -1;
+	array_uuid(list_value(detail, "uuid"), uuid);
+	add(arg, APPLIANCE_RAID, device, uuid, list_value(detail, "devname"), list_value(detail, "level"));
 	free_list(detail);
-	if (parts)
-		guestfs_free_mdstat_list(parts);
-	return detail ? 0 : -1;
-}
-
-/* The structure has the UUID without dashes and without a NUL behind it. */
-static bool is_uuid(const char *text, const char *plain, size_t len)
-{
-	for (; len && *text; text++)
-		if (*text != '-') {
-			if (*text != *plain++)
-				return false;
-			len--;
-		}
-	return !len;
-}
-
-static const char *pv_of(const struct guestfs_lvm_pv_list *pvs, const char *uuid)
-{
-	for (uint32_t i = 0; i < pvs->len; i++)
-		if (is_uuid(uuid, pvs->val[i].pv_uuid, sizeof(pvs->val[i].pv_uuid)))
-			return pvs->val[i].pv_name;
-	return NULL;
+	return 0;
 }
 
 /* "/dev/VG/LV" lies on all physical volumes of its group. */
-static int volume_layers(guestfs_h *g, const char *lv, const struct guestfs_lvm_pv_list *pvs, appliance_add_layer add, void *arg)
+static int volume_layers(guestfs_h *g, const char *lv, appliance_add_layer add, void *arg)
 {
 	char *group = strndup(lv + 5, strcspn(lv + 5, "/"));
 	char **uuids = group ? guestfs_vgpvuuids(g, group) : NULL;
 
-	for (char **u = uuids; u && *u; u++) {
-		const char *pv = pv_of(pvs, *u);
-
-		if (pv)
-			add(arg, APPLIANCE_LVM, lv, pv, "", "");
-	}
+	for (char **u = uuids; u && *u; u++)
+		add(arg, APPLIANCE_LVM, lv, *u, "", "");
 	free(group);
 	free_list(uuids);
 	return uuids ? 0 : -1;
@@ -238,21 +224,15 @@ static int volume_layers(guestfs_h *g, const char *lv, const struct guestfs_lvm_
 static int group_layers(guestfs_h *g, appliance_add_layer add, void *arg)
 {
 	char lvm2[] = "lvm2", *feature[] = {lvm2, NULL}, **lvs;
-	struct guestfs_lvm_pv_list *pvs;
 	int rc;
 
 	if (!guestfs_feature_available(g, feature))
 		return 0;
-	if (guestfs_lvm_scan(g, 1))
-		return -1;
-	lvs = guestfs_lvs(g);
-	pvs = lvs ? guestfs_pvs_full(g) : NULL;
-	rc = pvs ? 0 : -1;
+	lvs = guestfs_lvm_scan(g, 1) ? NULL : guestfs_lvs(g);
+	rc = lvs ? 0 : -1;
 	for (char **d = lvs; !rc && *d; d++)
-		rc = strncmp(*d, "/dev/", 5) ? 0 : volume_layers(g, *d, pvs, add, arg);
+		rc = strncmp(*d, "/dev/", 5) ? 0 : volume_layers(g, *d, add, arg);
 	free_list(lvs);
-	if (pvs)
-		guestfs_free_lvm_pv_list(pvs);
 	return rc;
 }
 
@@ -263,7 +243,7 @@ static int module_layers(void *a, appliance_add_layer add, void *arg)
 	int rc = arrays ? 0 : -1;
 
 	for (char **d = arrays; !rc && *d; d++)
-		rc = array_layers(g, *d, add, arg);
+		rc = array_layer(g, *d, add, arg);
 	if (!rc)
 		rc = group_layers(g, add, arg);
 	free_list(arrays);

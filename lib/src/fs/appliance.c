@@ -39,14 +39,15 @@ int appliance_add(struct appliance *a, struct disk *d, struct appliance_drive **
 	return 0;
 }
 
-int appliance_encrypted(struct appliance_drive *drive, unsigned number, struct p2h_error *err)
+int appliance_member(struct appliance_drive *drive, unsigned number, const char *uuid, struct p2h_error *err)
 {
-	unsigned *bigger = reallocarray(drive->encrypted, drive->encrypted_len + 1, sizeof(*bigger));
+	struct member *bigger = reallocarray(drive->member, drive->members + 1, sizeof(*bigger));
 
 	if (!bigger)
 		return error_nomem(err);
-	drive->encrypted = bigger;
-	drive->encrypted[drive->encrypted_len++] = number;
+	drive->member = bigger;
+	bigger[drive->members] = (struct member){.number = number};
+	snprintf(bigger[drive->members++].uuid, sizeof(bigger->uuid), "%s", uuid);
 	return 0;
 }
 
@@ -165,7 +166,7 @@ void appliance_close(struct appliance *a)
 	appliance_layers_done(a);
 	for (unsigned i = 0; i < a->drives; i++) {
 		disk_server_stop(a->drive[i]->server);
-		free(a->drive[i]->encrypted);
+		free(a->drive[i]->member);
 		free(a->drive[i]);
 	}
 	if (a->dir[0])

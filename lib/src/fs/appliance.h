@@ -30,8 +30,8 @@ void appliance_close(struct appliance *a);
  * give a transaction. The drive belongs to the appliance.
  */
 int appliance_add(struct appliance *a, struct disk *d, struct appliance_drive **ret, struct p2h_error *err);
-/* The drive's volume of that number (0: the whole drive) is encrypted: appliance_mapped tries keys on it. */
-int appliance_encrypted(struct appliance_drive *drive, unsigned number, struct p2h_error *err);
+/* The drive's volume of that number (0: the whole drive) is a member of a volume group or array, or encrypted. For appliance_mapped. */
+int appliance_member(struct appliance_drive *drive, unsigned number, const char *uuid, struct p2h_error *err);
 /* Is a volume with this content (libblkid's TYPE) for the appliance to read? */
 bool appliance_takes(const struct appliance_options *options, const char *content);
 bool appliance_drive_takes(const struct appliance_drive *drive, const char *content);

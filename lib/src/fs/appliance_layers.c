@@ -47,12 +47,12 @@ static void forget_told(struct appliance *a)
 	a->layers = to;
 }
 
-static const struct layer *layer_on(const struct appliance *a, const char *below)
+static bool is_open(const struct appliance *a, const char *uuid)
 {
 	for (size_t i = 0; i < a->layers; i++)
-		if (!strcmp(a->layer[i].below, below))
-			return &a->layer[i];
-	return NULL;
+		if (a->layer[i].kind == APPLIANCE_LUKS && !strcmp(a->layer[i].below, uuid))
+			return true;
+	return false;
 }
 
 /* ---- keys: as libguestfs' tools take them, NAME:key:PASSPHRASE and NAME:file:FILE ---- */
@@ -97,7 +97,7 @@ static int unlock_with(struct appliance *a, const char *device, const char *uuid
 	if (errnum)
 		return error_set(err, P2H_USAGE, "--key %.*s:...: this key does not open %s (UUID %s)", (int)strcspn(key, ":"), key, device, uuid);
 	snprintf(mapped, sizeof(mapped), "/dev/mapper/%s", name);
-	add_layer(a, APPLIANCE_LUKS, mapped, device, uuid, "");
+	add_layer(a, APPLIANCE_LUKS, mapped, uuid, "", "");
 	*ret_opened = true;
 	return 0;
 }
@@ -109,7 +109,7 @@ static int unlock(struct appliance *a, const char *device, bool *ret_opened, str
 	bool opened = false;
 	int rc = 0;
 
-	if (layer_on(a, device) || APPLIANCE_CALL(a, content, device, &content) || strcmp(content.type, "crypto_LUKS"))
+	if (APPLIANCE_CALL(a, content, device, &content) || strcmp(content.type, "crypto_LUKS") || is_open(a, content.uuid))
 		return 0;
 	for (const char *const *key = a->options.keys; !rc && !opened && key && *key; key++)
 		rc = unlock_with(a, device, content.uuid, *key, &opened, err);
@@ -123,8 +123,8 @@ static int unlock_drive(struct appliance_drive *drive, bool *ret_opened, struct 
 {
 	int rc = 0;
 
-	for (size_t i = 0; !rc && i < drive->encrypted_len; i++) {
-		struct appliance_place place = {.number = drive->encrypted[i]};
+	for (size_t i = 0; !rc && i < drive->members; i++) {
+		struct appliance_place place = {.number = drive->member[i].number};
 		char device[128];
 
 		appliance_device(drive, &place, device, sizeof(device));
@@ -163,16 +163,27 @@ static int assemble(struct appliance *a, struct p2h_error *err)
 			rc = unlock(a, device, &opened, err);
 		}
 		if (!rc && !opened)
-			return 0;
+			break;
 	}
+	for (size_t i = 0; i < a->layers; i++) /* "" where it has no signature */
+		if (APPLIANCE_CALL(a, content, a->layer[i].device, &a->layer[i].content))
+			a->layer[i].content = (struct appliance_content){0};
 	return rc;
+}
+
+static bool has_member(const struct appliance_drive *drive, const char *uuid)
+{
+	for (size_t i = 0; i < drive->members; i++)
+		if (!strcmp(drive->member[i].uuid, uuid))
+			return true;
+	return false;
 }
 
 /* Follows a device down to the drives; false: to none of this one. */
 static bool look_below(const struct appliance_drive *drive, const char *device, struct appliance_mapped *ret, int depth)
 {
 	const struct appliance *a = drive->appliance;
-	bool here = !strncmp(device, "/dev/sd", 7) && device[7] == drive->letter && (!device[8] || strspn(device + 8, "0123456789") == strlen(device + 8));
+	bool here = false;
 
 	for (size_t i = 0; i < a->layers && depth < MAX_DEPTH; i++) {
 		const struct layer *l = &a->layer[i];
@@ -184,8 +195,11 @@ static bool look_below(const struct appliance_drive *drive, const char *device, 
 			memcpy(ret->raid, l->level, sizeof(ret->raid));
 		ret->encrypted |= l->kind == APPLIANCE_LUKS;
 		if (l->kind == APPLIANCE_LUKS && !*ret->luks)
-			snprintf(ret->luks, sizeof(ret->luks), "%.39s", l->name);
-		here |= look_below(drive, l->below, ret, depth + 1);
+			memcpy(ret->luks, l->below, sizeof(ret->luks));
+		here |= has_member(drive, l->below);
+		for (size_t k = 0; k < a->layers; k++)
+			if (!strcmp(a->layer[k].content.uuid, l->below))
+				here |= look_below(drive, a->layer[k].device, ret, depth + 1);
 	}
 	return here;
 }
@@ -204,17 +218,14 @@ static void name_mapped(const struct layer *l, struct appliance_mapped *ret)
 static int describe(struct appliance_drive *drive, const struct layer *l, struct appliance_mapped *ret, struct p2h_error *err)
 {
 	struct appliance *a = drive->appliance;
-	struct appliance_content content;
 
 	memcpy(ret->device, l->device, sizeof(ret->device));
 	name_mapped(l, ret);
 	if (APPLIANCE_CALL(a, size, l->device, &ret->size))
 		return error_set(err, P2H_IO, "%s: %s", ret->name, a->calls->message(a->handle));
-	if (!APPLIANCE_CALL(a, content, l->device, &content)) {
-		memcpy(ret->type, content.type, sizeof(ret->type));
-		memcpy(ret->uuid, content.uuid, sizeof(ret->uuid));
-		memcpy(ret->label, content.label, sizeof(ret->label));
-	}
+	memcpy(ret->type, l->content.type, sizeof(ret->type));
+	memcpy(ret->uuid, l->content.uuid, sizeof(ret->uuid));
+	memcpy(ret->label, l->content.label, sizeof(ret->label));
 	return 0;
 }
 

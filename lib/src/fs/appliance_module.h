@@ -30,8 +30,10 @@ enum appliance_layer { APPLIANCE_LVM, APPLIANCE_RAID, APPLIANCE_LUKS };
 
 typedef void (*appliance_add_name)(void *arg, const char *name, const struct fs_stat *st);
 typedef void (*appliance_add_xattr)(void *arg, const char *name, const void *value, size_t len);
-/* `device` lies on `below`, another device: a logical volume, or an array (name and level as its superblock says, "host:0" and "raid1"). Once for each
- * that it lies on. */
+/*
+ * `device` lies on what has this UUID (libblkid's): a logical volume on each physical volume of its group, an array on its members, with name and level as
+ * their superblock says ("host:0", "raid1"; "" elsewhere). Not on devices by name: the appliance's kernel may number drives in another order.
+ */
 typedef void (*appliance_add_layer)(void *arg, enum appliance_layer layer, const char *device, const char *below, const char *name, const char *level);
 typedef void (*appliance_add_subvolume)(void *arg, const char *path, bool is_default);
 

@@ -16,14 +16,21 @@ struct appliance_drive {
 	uint64_t off, size;
 	struct disk_server *server; /* once it was started */
 	char socket[64];
-	unsigned *encrypted; /* numbers of its encrypted volumes */
-	size_t encrypted_len;
+	struct member *member;
+	size_t members;
 };
 
-/* `device` lies on `below`. */
+/* `device`, which has a content of its own, lies on what has the UUID `below`. */
 struct layer {
 	enum appliance_layer kind;
-	char device[128], below[128], name[128], level[16];
+	char device[128], below[40], name[128], level[16];
+	struct appliance_content content;
+};
+
+/* A partition that holds such a layer, or is encrypted. */
+struct member {
+	unsigned number;
+	char uuid[40];
 };
 
 struct appliance {

@@ -28,13 +28,13 @@ static bool takes_any(const struct appliance_options *o, const struct volumes *v
 	return false;
 }
 
-static int tell_encrypted(struct appliance_drive *drive, const struct volumes *volumes, struct p2h_error *err)
+static int tell_members(struct appliance_drive *drive, const struct volumes *volumes, struct p2h_error *err)
 {
 	int rc = 0;
 
 	for (size_t i = 0; !rc && i < volumes->len; i++)
-		if (!strcmp(volumes->item[i].content, "crypto_LUKS"))
-			rc = appliance_encrypted(drive, volumes->item[i].number, err);
+		if (volume_is_layer(&volumes->item[i]))
+			rc = appliance_member(drive, volumes->item[i].number, volumes->item[i].uuid, err);
 	return rc;
 }
 
@@ -53,7 +53,7 @@ int job_appliance_add(struct p2h_job *job, struct disk *disk, struct transaction
 	if (!rc)
 		rc = appliance_add(job->appliance, transaction_disk(*t), ret, err);
 	if (!rc)
-		rc = tell_encrypted(*ret, &volumes, err);
+		rc = tell_members(*ret, &volumes, err);
 	if (!rc)
 		transaction_disk(*t)->drive = *ret;
 	return rc;

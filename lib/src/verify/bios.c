@@ -96,12 +96,15 @@ static void judge_stale_superblock(struct judgement *j)
 		judge(j, VERIFY_WARN, "the partitioned disk also has the signature of %s", volumes->item[0].content);
 }
 
-static unsigned active_partitions(const struct volumes *volumes)
+static unsigned count_partitions(const struct volumes *volumes, bool active)
 {
 	unsigned n = 0;
 
-	for (size_t i = 0; i < volumes->len; i++)
-		n += volumes->item[i].number && volumes->item[i].active;
+	for (size_t i = 0; i < volumes->len; i++) {
+		const struct volume *v = &volumes->item[i];
+
+		n += v->number && !volume_is_mapped(v) && (v->active || !active);
+	}
 	return n;
 }
 
@@ -118,13 +121,12 @@ void step_partition_table(struct verify *v)
 			judge(&j, VERIFY_WARN, "no partition table, but bytes 446 to 509 of sector 0 are not zero");
 		judge(&j, VERIFY_PASS, "none: %s on the whole disk", volumes->len ? volumes->item[0].content : "");
 	} else {
-		unsigned active = active_partitions(volumes);
+		unsigned active = count_partitions(volumes, true);
 
 		judge_stale_superblock(&j);
 		if (volumes->table == TABLE_MBR && active != 1)
 			judge(&j, VERIFY_WARN, "%u partitions are marked active: some BIOSes want exactly one", active);
-		judge(&j, VERIFY_PASS, "%s, %zu partitions", volumes->table == TABLE_GPT ? "GPT" : "MBR",
-		      volumes->len ? volumes->len - 1 : 0);
+		judge(&j, VERIFY_PASS, "%s, %u partitions", volumes->table == TABLE_GPT ? "GPT" : "MBR", count_partitions(volumes, false));
 	}
 	judgement_add(&j, "partition-table", "partition table");
 }
