@@ -404,14 +404,23 @@ static int name_encrypted(struct guest *g, struct p2h_error *err)
 	return lines.failed ? error_nomem(err) : 0;
 }
 
+/* "/dev/vg0/var", "/dev/mapper/...", "/dev/disk/by-uuid/...", "/dev/md0"; not the kernel's name of a disk. */
+static bool may_be_mapped(const char *spec)
+{
+	if (strncmp(spec, "/dev/", 5))
+		return !strncmp(spec, "UUID=", 5) || !strncmp(spec, "LABEL=", 6);
+	return strchr(spec + 5, '/') || !strncmp(spec + 5, "md", 2);
+}
+
 /* Does fstab name a device that may lie in layers which nobody has looked at? */
 static bool misses_layers(const struct guest *g, const struct fstab *table)
 {
-	for (size_t i = 0; i < table->len && !g->layers_known && g->disk->drive && has_layers(g); i++) {
+	if (g->layers_known || !g->disk->drive || !has_layers(g))
+		return false;
+	for (size_t i = 0; i < table->len; i++) {
 		const char *spec = table->item[i].text[FSTAB_SPEC];
 
-		if ((!strncmp(spec, "/dev/m", 6) || strstr(spec, "UUID=") || !strncmp(spec, "LABEL=", 6) || strchr(spec + 1, '/')) &&
-		    !volumes_find(&g->volumes, spec))
+		if (may_be_mapped(spec) && !volumes_find(&g->volumes, spec))
 			return true;
 	}
 	return false;
