@@ -66,6 +66,12 @@ static void keep_first_error(guestfs_h *g, void *opaque, const char *msg)
 		h->first_error = strdup(msg);
 }
 
+static void forget_error(struct handle *h)
+{
+	free(h->first_error);
+	h->first_error = NULL;
+}
+
 static int add_drive(guestfs_h *g, const char *socket)
 {
 	char server[256];
@@ -103,13 +109,11 @@ static int configure(struct handle *h, const struct appliance_setup *setup)
 	for (size_t i = 0; setup->socket[i]; i++)
 		if (add_drive(g, setup->socket[i]))
 			return -1;
-	free(h->first_error); /* a question that had no answer */
-	h->first_error = NULL;
+	forget_error(h); /* a question that had no answer */
 	if (guestfs_launch(g))
 		return -1;
 	guestfs_set_error_handler(g, NULL, NULL);
-	free(h->first_error);
-	h->first_error = NULL;
+	forget_error(h);
 	return 0;
 }
 
@@ -136,7 +140,7 @@ static int module_stop(void *a)
 	int rc = guestfs_shutdown(h->g) ? failed(h) : 0;
 
 	guestfs_close(h->g);
-	free(h->first_error);
+	forget_error(h);
 	free(h);
 	return rc;
 }

@@ -60,7 +60,11 @@ static void test_logical_volume(void **state)
 
 	in_layers(&x, VOLUME_LVM, "/dev/vg-0/root");
 	holds(&x, "usr/sbin/lvm");
+	planfixture_file(&x, "/etc/fstab", "/dev/vg-0/root / ext4 defaults 0 1\n/dev/mapper/vg--0-root /twice ext4 defaults 0 1\n");
 	planfixture_make(&x);
+	assert_null(planfixture_action(&x, "fstab-root", NULL)); /* its name is the same on any machine */
+	assert_null(planfixture_action(&x, "fstab-here", NULL));
+	assert_null(planfixture_action(&x, "fstab-missing", NULL));
 	assert_false(x.plan.blocked);
 	assert_non_null(strstr(x.plan.cmdline, "root=/dev/mapper/vg--0-root ro"));
 	assert_null(strstr(x.plan.cmdline, "rd.auto"));

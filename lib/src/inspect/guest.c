@@ -101,7 +101,8 @@ static int add_mapped(struct guest *g, const struct appliance_mapped *m, struct 
 		return error_nomem(err);
 	g->volumes.item = bigger;
 	v = &bigger[g->volumes.len];
-	*v = (struct volume){.number = VOLUME_MAPPED, .len = m->size, .layers = (m->lvm ? VOLUME_LVM : 0) | (*m->raid ? VOLUME_RAID : 0) | (m->encrypted ? VOLUME_LUKS : 0)};
+	*v = (struct volume){.number = VOLUME_MAPPED, .len = m->size};
+	v->layers = (m->lvm ? VOLUME_LVM : 0) | (*m->raid ? VOLUME_RAID : 0) | (m->encrypted ? VOLUME_LUKS : 0);
 	for (size_t i = 0; i < g->volumes.len; i++)
 		v->number += volume_is_mapped(&bigger[i]);
 	g->volumes.len++;

@@ -40,7 +40,8 @@ static int tell_members(struct appliance_drive *drive, const struct volumes *vol
 
 int job_appliance_add(struct p2h_job *job, struct disk *disk, struct transaction **t, struct appliance_drive **ret, struct p2h_error *err)
 {
-	const struct appliance_options o = {.all = job->options.engine == P2H_ENGINE_GUESTFS, .keys = job->options.keys, .starting = tell_start, .log = pass_log, .arg = job};
+	const struct appliance_options o = {.all = job->options.engine == P2H_ENGINE_GUESTFS, .keys = job->options.keys,
+					    .starting = tell_start, .log = pass_log, .arg = job};
 	CLEANUP(volumes_done) struct volumes volumes = {0};
 	int rc = job->options.engine == P2H_ENGINE_EXT ? 0 : volumes_probe(disk, &volumes, err);
 

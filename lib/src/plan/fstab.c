@@ -91,6 +91,12 @@ static bool is_kernel_name(const char *spec)
 	return !strncmp(spec, "/dev/", 5) && strncmp(spec, "/dev/disk/", 10) && strncmp(spec, "/dev/mapper/", 12);
 }
 
+/* Volume groups and encrypted volumes have the names that they were given, on any machine. An array's may change. */
+static bool keeps_name(const struct volume *v)
+{
+	return v->layers & (VOLUME_LVM | VOLUME_LUKS) && strncmp(v->device, "/dev/md", 7);
+}
+
 static bool is_root(const struct fstab_entry *e)
 {
 	return !strcmp(e->text[FSTAB_FILE], "/");
@@ -110,7 +116,7 @@ void rule_fstab_root(struct planner *p)
 
 		if (!is_root(e) || is_pseudo(e))
 			continue;
-		if (found && found->number == f->root_number && !is_kernel_name(spec))
+		if (found && found->number == f->root_number && (!is_kernel_name(spec) || keeps_name(found)))
 			continue; /* a label or UUID that works is kept */
 		change(p, &v, i, FSTAB_SPEC, arena_printf(p->arena, "UUID=%s", f->root_uuid));
 	}
@@ -127,7 +133,7 @@ void rule_fstab_here(struct planner *p)
 		const struct fstab_entry *e = &v.table.item[i];
 		const struct volume *found = volumes_find(&p->facts->volumes, e->text[FSTAB_SPEC]);
 
-		if (!found || is_root(e) || is_pseudo(e) || !is_kernel_name(e->text[FSTAB_SPEC]))
+		if (!found || is_root(e) || is_pseudo(e) || !is_kernel_name(e->text[FSTAB_SPEC]) || keeps_name(found))
 			continue;
 		if (*found->uuid)
 			change(p, &v, i, FSTAB_SPEC, arena_printf(p->arena, "UUID=%s", found->uuid));

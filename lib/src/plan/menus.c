@@ -72,7 +72,9 @@ static const char *legacy_device(struct planner *p)
 
 	if (p->plan->layout == P2H_LAYOUT_FLAT)
 		return "(hd0)";
-	return p->plan->layout == P2H_LAYOUT_PARTITION || !f->boot_number || volume_is_mapped(f->boot_volume) ? "(hd0,0)" : arena_printf(p->arena, "(hd0,%u)", f->boot_number - 1);
+	if (p->plan->layout == P2H_LAYOUT_PARTITION || !f->boot_number || volume_is_mapped(f->boot_volume))
+		return "(hd0,0)";
+	return arena_printf(p->arena, "(hd0,%u)", f->boot_number - 1);
 }
 
 /* The length of a device that cannot be right any more: the whole disk where there are partitions, a partition where there are none. */

@@ -24,9 +24,14 @@ static const struct need {
 
 static bool has_program(const struct initramfs *i, const struct need *n)
 {
-	return initramfs_has_program(i, n->program) ||
-	       (n->layer == VOLUME_LUKS && (initramfs_has_member(i, "usr/lib/systemd/systemd-cryptsetup") || initramfs_has_member(i, "lib/systemd/systemd-cryptsetup") ||
-					    initramfs_has_member(i, "usr/bin/systemd-cryptsetup")));
+	static const char *const systemd[] = {"usr/lib/systemd/systemd-cryptsetup", "lib/systemd/systemd-cryptsetup", "usr/bin/systemd-cryptsetup"};
+
+	if (initramfs_has_program(i, n->program))
+		return true;
+	for (size_t s = 0; n->layer == VOLUME_LUKS && s < sizeof(systemd) / sizeof(systemd[0]); s++)
+		if (initramfs_has_member(i, systemd[s]))
+			return true;
+	return false;
 }
 
 static void check_programs(struct planner *p, const struct volume *v)

@@ -67,7 +67,10 @@ int volume_open(struct disk *d, const struct volume *v, struct disk **ret, struc
 #define VOLUME_GPT_BIOS_BOOT "21686148-6449-6e6f-744e-656564454649"
 #define VOLUME_ALIGNMENT (1024 * 1024u) /* where the first partition starts in the `partition` layout, bytes */
 
-/* The volume that the guest calls `device` ("/dev/xvda1", "UUID=...", "LABEL=...", "PARTUUID=...", "PARTLABEL=...", "/dev/vg0/root", "/dev/mapper/vg0-root"); NULL: none in this image. */
+/*
+ * The volume that the guest calls `device` ("/dev/xvda1", "UUID=...", "LABEL=...", "PARTUUID=...", "PARTLABEL=...", "/dev/vg0/root",
+ * "/dev/mapper/vg0-root"); NULL: none in this image.
+ */
 const struct volume *volumes_find(const struct volumes *v, const char *device);
 
 /*
