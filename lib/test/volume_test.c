@@ -218,12 +218,50 @@ static void test_faults(void **state)
 	}
 }
 
+/* By each name that udev gives it, and by none that only looks alike. */
+static void test_layers(void **state)
+{
+	struct volume item[] = {
+		{.number = 0},
+		{.number = 2, .content = "LVM2_member"},
+		{.number = VOLUME_MAPPED, .layers = VOLUME_LVM, .device = "/dev/vg-0/ro-ot", .content = "ext4", .uuid = "22222222-2222-2222-2222-222222222222"},
+		{.number = VOLUME_MAPPED + 1, .layers = VOLUME_RAID, .device = "/dev/md0"},
+		{.number = VOLUME_MAPPED + 2, .layers = VOLUME_RAID, .device = "/dev/md/data"},
+		{.number = VOLUME_MAPPED + 3, .layers = VOLUME_LUKS, .device = "/dev/mapper/secret"},
+	};
+	const struct volumes v = {.table = TABLE_MBR, .item = item, .len = 6};
+	char text[64];
+
+	(void)state;
+	assert_ptr_equal(volumes_find(&v, "/dev/vg-0/ro-ot"), &item[2]);
+	assert_ptr_equal(volumes_find(&v, "/dev/mapper/vg--0-ro--ot"), &item[2]);
+	assert_ptr_equal(volumes_find(&v, "UUID=22222222-2222-2222-2222-222222222222"), &item[2]);
+	assert_null(volumes_find(&v, "/dev/mapper/vg-0-ro-ot"));
+	assert_null(volumes_find(&v, "/dev/mapper/vg--0-ro--o"));
+	assert_null(volumes_find(&v, "/dev/mapper/vg--0-ro--ott"));
+	assert_null(volumes_find(&v, "/dev/vg-0"));
+	assert_ptr_equal(volumes_find(&v, "/dev/md0"), &item[3]);
+	assert_ptr_equal(volumes_find(&v, "/dev/md/0"), &item[3]);
+	assert_ptr_equal(volumes_find(&v, "/dev/md/data"), &item[4]);
+	assert_null(volumes_find(&v, "/dev/md1"));
+	assert_ptr_equal(volumes_find(&v, "/dev/mapper/secret"), &item[5]);
+	assert_ptr_equal(volumes_find(&v, "/dev/xvda2"), &item[1]);
+	assert_ptr_equal(volumes_number(&v, VOLUME_MAPPED + 1), &item[3]);
+	assert_null(volumes_number(&v, 7));
+	assert_true(volume_is_layer(&item[1]));
+	assert_false(volume_is_layer(&item[2]));
+	volume_describe(&item[2], text, sizeof(text));
+	assert_string_equal(text, "/dev/vg-0/ro-ot");
+	volume_describe(&item[1], text, sizeof(text));
+	assert_string_equal(text, "partition 2");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whole_disk), cmocka_unit_test(test_boot_code_is_no_table), cmocka_unit_test(test_mbr),
 		cmocka_unit_test(test_truncated),  cmocka_unit_test(test_cyclic_extended),	 cmocka_unit_test(test_empty),
-		cmocka_unit_test(test_make),	   cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_make),	   cmocka_unit_test(test_faults),	 cmocka_unit_test(test_layers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
