@@ -147,29 +147,6 @@ static int module_stop(void *a)
 
 /* ---- file systems ---- */
 
-static void take_text(char *text, char *ret, size_t size)
-{
-	if (text)
-		snprintf(ret, size, "%s", text);
-	free(text);
-}
-
-static int module_content(void *a, const char *device, struct appliance_content *ret)
-{
-	guestfs_h *g = g_of(a);
-	char *type = guestfs_vfs_type(g, device);
-
-	*ret = (struct appliance_content){0};
-	if (!type)
-		return failed(a);
-	take_text(type, ret->type, sizeof(ret->type));
-	take_text(guestfs_vfs_uuid(g, device), ret->uuid, sizeof(ret->uuid));
-	take_text(guestfs_vfs_label(g, device), ret->label, sizeof(ret->label));
-	return 0;
-}
-
-/* ---- layers ---- */
-
 static void free_list(char **list)
 {
 	for (char **s = list; s && *s; s++)
@@ -184,6 +161,27 @@ static const char *list_value(char **pairs, const char *key)
 			return pairs[1];
 	return "";
 }
+
+/* One call of blkid instead of three by guestfs_vfs_...; but it escapes what is unusual in a label. */
+static int module_content(void *a, const char *device, struct appliance_content *ret)
+{
+	guestfs_h *g = g_of(a);
+	char **found = guestfs_blkid(g, device), *label = NULL;
+
+	*ret = (struct appliance_content){0};
+	if (!found)
+		return failed(a);
+	snprintf(ret->type, sizeof(ret->type), "%s", list_value(found, "TYPE"));
+	snprintf(ret->uuid, sizeof(ret->uuid), "%s", list_value(found, "UUID"));
+	if (strchr(list_value(found, "LABEL"), '\\'))
+		label = guestfs_vfs_label(g, device);
+	snprintf(ret->label, sizeof(ret->label), "%s", label ? label : list_value(found, "LABEL"));
+	free(label);
+	free_list(found);
+	return 0;
+}
+
+/* ---- layers ---- */
 
 /* mdadm writes a UUID as four groups with colons, libblkid with dashes at the usual places. */
 static void array_uuid(const char *text, char ret[37])
