@@ -13,6 +13,9 @@ struct cli {
 	struct p2h_options options;
 	const char *argument[LIST_MAX + 1]; /* positional */
 	int arguments;
+	const char *output[LIST_MAX + 2]; /* of SOURCE, then of the disks */
+	struct p2h_disk disk[LIST_MAX + 1];
+	char device[LIST_MAX][64]; /* of the disks, where the user says it */
 	const char *report[LIST_MAX + 1], *key[LIST_MAX + 1], *skip[LIST_MAX + 1], *allow[LIST_MAX + 1], *add[LIST_MAX + 1], *remove[LIST_MAX + 1];
 	bool dry_run, json, quiet, machine_readable;
 	int verbose;

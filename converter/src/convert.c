@@ -19,9 +19,9 @@ static bool is_read_only_suffix(const char *suffix)
 }
 
 /* "guest.raw" -> "guest-hvm.raw", with the suffix of another output format. */
-static char *default_output(const struct cli *c)
+static char *default_output(const struct cli *c, const char *source)
 {
-	const char *source = c->argument[0], *slash = strrchr(source, '/'), *dot = strrchr(slash ? slash : source, '.');
+	const char *slash = strrchr(source, '/'), *dot = strrchr(slash ? slash : source, '.');
 	size_t stem = dot && dot != source && dot[-1] != '/' ? (size_t)(dot - source) : strlen(source);
 	const char *suffix = source + stem;
 	char *name = NULL;
@@ -40,25 +40,44 @@ static bool is_device(const char *name)
 	return !stat(name, &st) && S_ISBLK(st.st_mode);
 }
 
-static int name_output(struct cli *c, char **ret_name)
+/* The output of one disk, where it has none yet: *output, allocated as *ret_name. */
+static int name_output(const struct cli *c, const char *source, const char **output, char **ret_name)
 {
 	/* Beside a device lies /dev, which is in memory and gone after a crash. */
-	if (c->options.in_place && !c->options.undo_file && !c->dry_run && is_device(c->argument[0])) {
-		fprintf(stderr, "pv2hvm: %s: a device's undo journal needs a place that lasts: --undo-file FILE\n", c->argument[0]);
+	if (c->options.in_place && !c->options.undo_file && !c->dry_run && is_device(source)) {
+		fprintf(stderr, "pv2hvm: %s: a device's undo journal needs a place that lasts: --undo-file FILE\n", source);
 		return EXIT_USAGE;
 	}
-	if (c->options.output || c->options.in_place || c->dry_run)
+	if (*output || c->options.in_place || c->dry_run)
 		return EXIT_DONE;
-	if (is_device(c->argument[0])) {
-		fprintf(stderr, "pv2hvm: %s: a device needs an output: -o FILE, or --in-place\n", c->argument[0]);
+	if (is_device(source)) {
+		fprintf(stderr, "pv2hvm: %s: a device needs an output: -o FILE, or --in-place\n", source);
 		return EXIT_USAGE;
 	}
-	*ret_name = default_output(c);
-	c->options.output = *ret_name;
+	*output = *ret_name = default_output(c, source);
 	if (*ret_name)
 		return EXIT_DONE;
 	fputs("pv2hvm: out of memory\n", stderr);
 	return EXIT_FAILED;
+}
+
+struct names {
+	char *item[LIST_MAX + 1];
+};
+
+static int name_outputs(struct cli *c, struct names *ret)
+{
+	int rc = name_output(c, c->argument[0], &c->options.output, &ret->item[0]);
+
+	for (size_t i = 0; !rc && c->disk[i].path; i++)
+		rc = name_output(c, c->disk[i].path, &c->disk[i].output, &ret->item[i + 1]);
+	return rc;
+}
+
+static void free_names(struct names *names)
+{
+	for (size_t i = 0; i <= LIST_MAX; i++)
+		free(names->item[i]);
 }
 
 static void tell_result(const struct cli *c, struct p2h_job *job)
@@ -70,10 +89,15 @@ static void tell_result(const struct cli *c, struct p2h_job *job)
 	if (p2h_outcome(job) == P2H_OUTCOME_NOTHING) {
 		printf("%s: boots as HVM already: nothing to do\n", c->argument[0]);
 	} else if (p2h_outcome(job) == P2H_OUTCOME_DONE && o->in_place) {
-		printf("%s: converted in place and verified; `pv2hvm undo %s%s%s` puts it back\n", c->argument[0], c->argument[0],
-		       o->undo_file ? " --undo-file " : "", o->undo_file ? o->undo_file : "");
+		printf("%s: converted in place and verified; `pv2hvm undo %s", c->argument[0], c->argument[0]);
+		for (size_t i = 0; c->disk[i].path; i++)
+			printf(" --disk %s%s%s", c->disk[i].device ? c->disk[i].device : "", c->disk[i].device ? "=" : "", c->disk[i].path);
+		printf("%s%s` puts it back\n", o->undo_file ? " --undo-file " : "", o->undo_file ? o->undo_file : "");
 	} else if (p2h_outcome(job) == P2H_OUTCOME_DONE) {
-		printf("%s: converted and verified: %s\n", c->argument[0], o->output);
+		printf("%s: converted and verified: %s", c->argument[0], o->output);
+		for (size_t i = 0; c->disk[i].path; i++)
+			printf(", %s", c->disk[i].output);
+		puts("");
 	}
 }
 
@@ -90,7 +114,7 @@ static int run_convert(struct cli *c)
 {
 	struct p2h_error err = {0};
 	struct p2h_job *job = NULL;
-	char *name = NULL;
+	struct names names = {0};
 	int rc = cli_check_reports(c), failed;
 
 	if (rc)
@@ -99,12 +123,14 @@ static int run_convert(struct cli *c)
 		fputs("pv2hvm: convert: --donor IMAGE, DEVICE or DIRECTORY is needed (or --kernel guest)\n", stderr);
 		return EXIT_USAGE;
 	}
-	rc = name_output(c, &name);
-	if (rc)
+	rc = name_outputs(c, &names);
+	if (rc) {
+		free_names(&names);
 		return rc;
+	}
 	cli_progress(c);
 	if (p2h_open(c->argument[0], &c->options, &job, &err)) {
-		free(name);
+		free_names(&names);
 		return cli_fail(&err);
 	}
 	tell_warnings(c, job);
@@ -116,7 +142,7 @@ static int run_convert(struct cli *c)
 	else
 		tell_result(c, job);
 	p2h_close(job);
-	free(name);
+	free_names(&names);
 	return rc;
 }
 
@@ -137,11 +163,11 @@ static int run_inspect(struct cli *c)
 }
 
 const struct command command_convert = {
-	"convert", "SOURCE --donor DONOR [-o OUTPUT | --in-place] [OPTIONS]", "make an image boot as HVM",
-	"doFIiuPcfnrltkeRKsaADpmjqv", 1, 1, run_convert,
+	"convert", "SOURCE [--disk FILE]... --donor DONOR [-o OUTPUT | --in-place] [OPTIONS]", "make an image boot as HVM",
+	"doxFIiuPcfnrltkeRKsaADpmjqv", 1, 1, run_convert,
 };
 
 const struct command command_inspect = {
 	"inspect", "IMAGE [--json]", "show what is in an image: layout, distribution, kernels, boot loader",
-	"IcrtRKepjqv", 1, 1, run_inspect,
+	"xIcrtRKepjqv", 1, 1, run_inspect,
 };

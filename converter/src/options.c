@@ -14,7 +14,8 @@ struct option_row {
 
 static const struct option_row row[] = {
 	{'d', false, "donor", "DONOR", "image, block device or directory whose kernel is taken"},
-	{'o', true, "output", "FILE", "new image file or block device; default: SOURCE's name with -hvm"},
+	{'o', true, "output", "FILE", "new image file or block device; default: SOURCE's name with -hvm; once more for each --disk"},
+	{'x', false, "disk", "[DEVICE=]FILE", "a further disk of the guest (DEVICE: its /dev/xvdf); repeatable"},
 	{'F', false, "output-format", "raw|qcow2", "format of a new file; default: by its suffix, else SOURCE's"},
 	{'I', false, "input-format", "FORMAT", "SOURCE's format, instead of detecting it"},
 	{'i', false, "in-place", NULL, "change SOURCE itself, after writing the undo journal"},
@@ -80,6 +81,26 @@ static bool push(const char **list, const char *value)
 	return false;
 }
 
+/* "/dev/xvdf=FILE" or FILE */
+static bool push_disk(struct cli *c, const char *value)
+{
+	static const char dev[] = "/dev/";
+	const char *equals = strncmp(value, dev, strlen(dev)) ? NULL : strchr(value, '=');
+	size_t n = 0;
+
+	while (n < LIST_MAX && c->disk[n].path)
+		n++;
+	if (n == LIST_MAX || !*value)
+		return false;
+	c->disk[n].path = value;
+	if (!equals)
+		return true;
+	c->disk[n].path = equals + 1;
+	snprintf(c->device[n], sizeof(c->device[n]), "%.*s", (int)(equals - value), value);
+	c->disk[n].device = c->device[n];
+	return equals[1] != '\0';
+}
+
 /* The place of a word among names. */
 static bool parse_name(const char *text, const char *const *name, int *ret)
 {
@@ -135,7 +156,8 @@ static bool take(struct cli *c, char letter, const char *value)
 
 	switch (letter) {
 	case 'd': o->donor = value; return true;
-	case 'o': o->output = value; return true;
+	case 'o': return push(c->output, value);
+	case 'x': return push_disk(c, value);
 	case 'F': o->output_format = value; return true;
 	case 'I': o->input_format = value; return true;
 	case 'i': o->in_place = true; return true;
@@ -162,6 +184,20 @@ static bool take(struct cli *c, char letter, const char *value)
 	case 'v': c->verbose++; return true;
 	default: return false;
 	}
+}
+
+/* In the order of SOURCE and the --disk options. */
+static bool give_outputs(struct cli *c)
+{
+	size_t disks = 0;
+
+	c->options.output = c->output[0];
+	for (; c->disk[disks].path; disks++)
+		c->disk[disks].output = c->output[0] ? c->output[disks + 1] : NULL;
+	for (size_t i = 0; i < LIST_MAX; i++)
+		if (c->output[i] && i > disks)
+			return false;
+	return true;
 }
 
 int cli_parse(const struct command *command, int argc, char **argv, struct cli *c)
@@ -202,6 +238,9 @@ int cli_parse(const struct command *command, int argc, char **argv, struct cli *
 		return complain(command, c->argument[command->max_arguments], "one argument too many");
 	if (c->verbose)
 		c->options.log = cli_log;
+	if (!give_outputs(c))
+		return complain(command, "--output", "given more often than there are disks");
+	c->options.disks = c->disk;
 	c->options.keys = c->key;
 	c->options.skip = c->skip;
 	c->options.allow = c->allow;

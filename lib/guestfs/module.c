@@ -96,6 +96,25 @@ static int choose_accelerator(guestfs_h *g, const struct appliance_setup *setup)
 	return decided || setup->kvm_works() ? 0 : guestfs_set_backend_setting(g, "force_tcg", "1");
 }
 
+/* An array that was not in step is left so for the machine itself: to copy a disk of it here would make all of the other one part of the conversion. */
+static int keep_arrays_still(guestfs_h *g)
+{
+	const char *old = guestfs_get_append(g);
+	char *append = NULL;
+	int rc = asprintf(&append, "%s md_mod.start_ro=1", old ? old : "") < 0 ? -1 : guestfs_set_append(g, append);
+
+	free(append);
+	return rc;
+}
+
+/* A first write starts it all the same; this fast. */
+static void slow_down_resync(guestfs_h *g)
+{
+	char command[] = "for f in min max; do echo 1 > /proc/sys/dev/raid/speed_limit_$f; done", *words[] = {command, NULL};
+
+	free(guestfs_debug(g, "sh", words)); /* no md in this appliance: nothing to slow down */
+}
+
 static int configure(struct handle *h, const struct appliance_setup *setup)
 {
 	guestfs_h *g = h->g;
@@ -104,7 +123,7 @@ static int configure(struct handle *h, const struct appliance_setup *setup)
 	guestfs_set_verbose(g, 1); /* goes to the log, not to the screen */
 	if (guestfs_set_event_callback(g, forward_log, GUESTFS_EVENT_APPLIANCE | GUESTFS_EVENT_LIBRARY | GUESTFS_EVENT_WARNING, 0, h) < 0 ||
 	    guestfs_set_program(g, "pv2hvm") || guestfs_set_autosync(g, 1) || guestfs_set_pgroup(g, 1) ||
-	    guestfs_set_backend(g, "direct") || choose_accelerator(g, setup))
+	    guestfs_set_backend(g, "direct") || keep_arrays_still(g) || choose_accelerator(g, setup))
 		return -1;
 	for (size_t i = 0; setup->socket[i]; i++)
 		if (add_drive(g, setup->socket[i]))
@@ -113,6 +132,7 @@ static int configure(struct handle *h, const struct appliance_setup *setup)
 	if (guestfs_launch(g))
 		return -1;
 	guestfs_set_error_handler(g, NULL, NULL);
+	slow_down_resync(g);
 	forget_error(h);
 	return 0;
 }
@@ -134,11 +154,38 @@ static int module_start(const struct appliance_setup *setup, void **ret)
 	return result(h, configure(h, setup));
 }
 
+static void free_list(char **list)
+{
+	for (char **s = list; s && *s; s++)
+		free(*s);
+	free(list);
+}
+
+/* An array's superblock says that it was stopped only if it was; what lies on it goes first, as far as it can. */
+static void stop_arrays(guestfs_h *g)
+{
+	char **arrays = guestfs_list_md_devices(g), **mapped;
+
+	if (arrays && *arrays) {
+		guestfs_umount_all(g);
+		guestfs_vg_activate_all(g, 0);
+		mapped = guestfs_list_dm_devices(g);
+		for (char **d = mapped; d && *d; d++)
+			guestfs_cryptsetup_close(g, *d);
+		free_list(mapped);
+	}
+	for (char **d = arrays; d && *d; d++)
+		guestfs_md_stop(g, *d);
+	free_list(arrays);
+}
+
 static int module_stop(void *a)
 {
 	struct handle *h = a;
-	int rc = guestfs_shutdown(h->g) ? failed(h) : 0;
+	int rc;
 
+	stop_arrays(h->g);
+	rc = guestfs_shutdown(h->g) ? failed(h) : 0;
 	guestfs_close(h->g);
 	forget_error(h);
 	free(h);
@@ -146,13 +193,6 @@ static int module_stop(void *a)
 }
 
 /* ---- file systems ---- */
-
-static void free_list(char **list)
-{
-	for (char **s = list; s && *s; s++)
-		free(*s);
-	free(list);
-}
 
 static const char *list_value(char **pairs, const char *key)
 {

@@ -66,14 +66,22 @@ enum p2h_engine {
  */
 typedef int (*p2h_progress)(void *arg, unsigned step, unsigned steps, const char *what, uint64_t done, uint64_t total);
 
+/* A further disk of the guest. */
+struct p2h_disk {
+	const char *path;   /* image file or block device; NULL ends a list */
+	const char *device; /* what the guest calls it, a whole disk: "/dev/xvdf"; NULL: /dev/xvdb where it is the first further one, /dev/xvdc for the second, ... */
+	const char *output; /* as struct p2h_options has it */
+};
+
 /* Zero-initialised gives the defaults; strings are borrowed for as long as the job lives. Lists end with NULL and may be NULL. */
 struct p2h_options {
 	const char *donor;         /* image, block device or directory; NULL: none (inspect, verify, kernel "guest") */
-	const char *input_format;  /* QEMU's name; NULL: detected */
+	const char *input_format;  /* QEMU's name, for further disks, too; NULL: detected */
 	const char *output;        /* new file or block device; NULL with in_place or for a dry run */
+	const struct p2h_disk *disks; /* further disks of the guest; NULL: none. They are read, converted and written with the source */
 	const char *output_format; /* "raw" or "qcow2"; NULL: by the output's suffix, else the source's, else qcow2 */
 	bool in_place;
-	const char *undo_file;     /* in place; NULL: SOURCE.pv2hvm-undo */
+	const char *undo_file;     /* in place; NULL: SOURCE.pv2hvm-undo. A further disk /dev/xvdb's: that name with "-xvdb", or PATH.pv2hvm-undo */
 	bool repair;               /* damaged file systems: let e2fsck repair what is safe, in the result only */
 	bool no_check;             /* do not let e2fsck look for damage that is not marked */
 	bool force;                /* replace an existing output file; write to a device that holds signatures */
@@ -125,7 +133,7 @@ P2H_API int p2h_apply(struct p2h_job *job, struct p2h_error *err);
 /* Reads the transaction's result the way a BIOS would. P2H_VERIFY: it would not boot. */
 P2H_API int p2h_verify(struct p2h_job *job, struct p2h_error *err);
 
-/* Writes the output. Only here is anything of the user's written. */
+/* Writes the outputs, of all disks or of none. Only here is anything of the user's written. Guest and donor are closed then: no other stage may follow. */
 P2H_API int p2h_commit(struct p2h_job *job, struct p2h_error *err);
 
 /*
@@ -153,7 +161,7 @@ P2H_API void p2h_close(struct p2h_job *job); /* NULL is allowed; what is not com
 P2H_API int p2h_verify_image(const char *image, const struct p2h_options *options, enum p2h_format format, bool *ret_passed,
 			     char **ret_report, struct p2h_error *err);
 
-/* Puts an in-place conversion back, byte for byte. undo_file NULL: IMAGE.pv2hvm-undo. Uses input_format and force. */
+/* Puts an in-place conversion back, byte for byte, with that of further disks. Uses disks, undo_file, input_format and force. */
 P2H_API int p2h_undo(const char *image, const struct p2h_options *options, struct p2h_error *err);
 
 /* The rules as text: all, one line each, or one in full. P2H_NOTFOUND: no such rule. */

@@ -225,7 +225,7 @@ static void test_free_ranges(void **state)
 
 	(void)state;
 	must(guest_open(d, -1, 0, 0, &g, &err), &err);
-	must(guest_free_ranges(g, &unused, &err), &err);
+	must(guest_free_ranges(g, 0, &unused, &err), &err);
 	assert_true(unused.len > 0);
 	assert_true(unused.item[0].off >= BOOTIMAGE_PART);
 	for (size_t i = 0; i < unused.len; i++) {

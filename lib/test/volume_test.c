@@ -256,9 +256,60 @@ static void test_layers(void **state)
 	assert_string_equal(text, "partition 2");
 }
 
+/* By the name that was given, by that of another bus, by tags; numbers and slices tell which disk is meant. */
+static void test_further_disks(void **state)
+{
+	CLEANUP_DISK struct disk *first = new_disk(64 * MIB), *whole = new_disk(32 * MIB), *parted = new_disk(16 * MIB), *slice = NULL;
+	CLEANUP(volumes_done) struct volumes v = {0};
+	const struct volume *data, *part;
+	uint8_t mbr[SECTOR], got[2];
+
+	(void)state;
+	put_ext(first, 0, 0x66, "root");
+	put_ext(whole, 0, 0x77, "data");
+	assert_int_equal(mbr_make(1, MIB, 15 * MIB, mbr, NULL), 0);
+	assert_int_equal(disk_write(parted, mbr, 0, SECTOR, NULL), 0);
+	put_ext(parted, MIB, 0x88, "part");
+	first->next = whole;
+	whole->next = parted;
+	whole->device = "/dev/xvdf";
+	parted->device = "/dev/nvme2n1";
+	assert_int_equal(volumes_probe(first, &v, NULL), 0);
+	assert_int_equal(v.len, 3);
+	data = volumes_number(&v, VOLUME_FURTHER);
+	part = volumes_number(&v, VOLUME_FURTHER + 1001);
+	assert_non_null(data);
+	assert_non_null(part);
+	assert_string_equal(part->device, "/dev/nvme2n1p1");
+	assert_int_equal(part->disk, 2);
+	assert_true(volume_is_elsewhere(part));
+	assert_false(volume_is_mapped(part));
+	assert_false(volume_is_elsewhere(&v.item[0]));
+	assert_ptr_equal(volumes_find(&v, "/dev/xvdf"), data);
+	assert_ptr_equal(volumes_find(&v, "/dev/sdf"), data);
+	assert_ptr_equal(volumes_find(&v, "/dev/sdf1"), data); /* as EC2 attaches a volume */
+	assert_null(volumes_find(&v, "/dev/xvdf2"));
+	assert_null(volumes_find(&v, "/dev/xvdb"));
+	assert_ptr_equal(volumes_find(&v, "LABEL=data"), data);
+	assert_ptr_equal(volumes_find(&v, "/dev/nvme2n1p1"), part);
+	assert_null(volumes_find(&v, "/dev/nvme2n1"));
+	assert_ptr_equal(volumes_find(&v, "/dev/xvda1"), &v.item[0]);
+	assert_int_equal(volume_open(first, part, &slice, NULL), 0);
+	assert_int_equal(disk_read(slice, got, 1024 + 56, 2, NULL), 0);
+	assert_int_equal(le16_get(got), 0xef53);
+	assert_true(volume_is_disk_name("/dev/sdb"));
+	assert_true(volume_is_disk_name("/dev/nvme1n1"));
+	assert_false(volume_is_disk_name("/dev/xvda"));
+	assert_false(volume_is_disk_name("/dev/nvme0n1"));
+	assert_false(volume_is_disk_name("/dev/nvme1n1p1"));
+	assert_false(volume_is_disk_name("/dev/xvdb1"));
+	assert_false(volume_is_disk_name("/dev/mapper/x"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_further_disks),
 		cmocka_unit_test(test_whole_disk), cmocka_unit_test(test_boot_code_is_no_table), cmocka_unit_test(test_mbr),
 		cmocka_unit_test(test_truncated),  cmocka_unit_test(test_cyclic_extended),	 cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_make),	   cmocka_unit_test(test_faults),	 cmocka_unit_test(test_layers),

@@ -27,6 +27,15 @@ struct commit_options {
  */
 int commit_new_file(struct transaction *t, const char *path, const struct commit_options *options, struct p2h_error *err);
 
+/*
+ * The same in two steps, for several files that are to be there together or not at all: all under their temporary names first, then the names.
+ * commit_staged_done removes what has no name yet; with `withdraw` also a published one, unless it replaced another. NULL is allowed.
+ */
+struct staged_file;
+int commit_stage(struct transaction *t, const char *path, const struct commit_options *options, struct staged_file **ret, struct p2h_error *err);
+int commit_publish(struct staged_file *s, struct p2h_error *err);
+void commit_staged_done(struct staged_file *s, bool withdraw);
+
 /* May a new file be made there? The checks of commit_new_file that need no data: for telling before the work. */
 int commit_check_file(const char *path, bool force, struct p2h_error *err);
 

@@ -169,28 +169,89 @@ static int refuse_source(struct transaction *t, const char *path, struct p2h_err
 	return error_set(err, P2H_USAGE, "%s: is the source image itself", path);
 }
 
-int commit_new_file(struct transaction *t, const char *path, const struct commit_options *options, struct p2h_error *err)
+struct staged_file {
+	char *temporary, *target, *path; /* target: with links followed; path: as the caller named it */
+	bool force, replaces, published;
+};
+
+void commit_staged_done(struct staged_file *s, bool withdraw)
 {
-	CLEANUP_FREE char *temporary = NULL, *target = NULL;
+	if (!s)
+		return;
+	if (s->temporary && !s->published)
+		unlink(s->temporary);
+	else if (withdraw && s->published && !s->replaces)
+		unlink(s->target);
+	free(s->temporary);
+	free(s->target);
+	free(s->path);
+	free(s);
+}
+
+static int name_path(const char *path, struct p2h_error *err, int code)
+{
+	return strstr(err ? err->msg : "", path) ? code : error_prefix(err, code, "%s", path);
+}
+
+static int stage(struct transaction *t, struct staged_file *s, const struct commit_options *options, struct p2h_error *err)
+{
 	CLEANUP_FD int fd = -1;
+	int code;
+
+	if (!s->path)
+		return error_nomem(err);
+	s->target = realpath(s->path, NULL); /* a link keeps being one; NULL: there is nothing yet */
+	s->replaces = s->target;
+	if (!s->target && errno != ENOMEM)
+		s->target = strdup(s->path);
+	if (!s->target)
+		return error_nomem(err);
+	code = make_temporary(s->target, &s->temporary, &fd, err);
+	if (code)
+		return code;
+	code = write_temporary(t, fd, s->temporary, s->path, options, err);
+	return code ? name_path(s->path, err, code) : 0;
+}
+
+int commit_stage(struct transaction *t, const char *path, const struct commit_options *options, struct staged_file **ret, struct p2h_error *err)
+{
+	struct staged_file *s;
 	int code = commit_check_file(path, options->force, err);
 
 	if (!code)
 		code = refuse_source(t, path, err);
 	if (code)
 		return code;
-	target = realpath(path, NULL); /* a link keeps being one; NULL: there is nothing yet */
-	if (!target && errno == ENOMEM)
+	s = calloc(1, sizeof(*s));
+	if (!s)
 		return error_nomem(err);
-	code = make_temporary(target ? target : path, &temporary, &fd, err);
-	if (code)
-		return code;
-	code = write_temporary(t, fd, temporary, path, options, err);
-	if (!code)
-		code = publish(temporary, target ? target : path, options->force, err);
+	*s = (struct staged_file){.path = strdup(path), .force = options->force};
+	code = stage(t, s, options, err);
 	if (code) {
-		unlink(temporary);
-		return strstr(err ? err->msg : "", path) ? code : error_prefix(err, code, "%s", path);
+		commit_staged_done(s, false);
+		return code;
 	}
-	return sync_directory(target ? target : path, err);
+	*ret = s;
+	return 0;
+}
+
+int commit_publish(struct staged_file *s, struct p2h_error *err)
+{
+	int code = publish(s->temporary, s->target, s->force, err);
+
+	if (code)
+		return name_path(s->path, err, code);
+	s->published = true;
+	return sync_directory(s->target, err);
+}
+
+int commit_new_file(struct transaction *t, const char *path, const struct commit_options *options, struct p2h_error *err)
+{
+	struct staged_file *s = NULL;
+	int code = commit_stage(t, path, options, &s, err);
+
+	if (!code)
+		code = commit_publish(s, err);
+	commit_staged_done(s, false);
+	return code;
 }

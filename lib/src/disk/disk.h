@@ -38,6 +38,8 @@ struct disk {
 	uint64_t fd_offset;
 	struct appliance_drive *drive; /* libguestfs' appliance (fs/appliance.h) has the same bytes as a drive, */
 	uint64_t drive_off;            /* from here on; NULL: it has not */
+	struct disk *next;   /* the next disk of the same machine, borrowed; NULL: there is none */
+	const char *device;  /* what the guest calls it, "/dev/xvdb", borrowed; NULL: it is the machine's first */
 	const char *format;  /* "raw", "qcow2", ... as QEMU names it; static or owned by the back-end */
 	char name[256];      /* for messages; printable */
 };

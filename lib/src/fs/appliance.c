@@ -178,13 +178,19 @@ void appliance_close(struct appliance *a)
 
 /* ---- what a drive shows ---- */
 
+/* Does anything of the drive stand in that mount? */
+static bool shows(const struct appliance_mount *m, const struct appliance_drive *drive)
+{
+	return m->drive == drive || m->in_layers;
+}
+
 /* The kernel of the appliance forgets what it knew of a drive when nothing of it is mounted. */
 static int unmount_drive(struct appliance_drive *drive, struct p2h_error *err)
 {
 	for (struct appliance_mount *m = drive->appliance->mounts; m; m = m->next) {
 		int rc = 0;
 
-		if (m->drive != drive)
+		if (!shows(m, drive))
 			continue;
 		rc = m->writing ? error_set(err, P2H_BUSY, "%s: open for writing", m->device) : appliance_do_unmount(m, err);
 		if (rc)
@@ -207,7 +213,7 @@ int appliance_show(struct appliance_drive *drive, struct disk *d, uint64_t off, 
 	if (drive->server)
 		disk_server_point(drive->server, d, off);
 	for (struct appliance_mount *m = drive->appliance->mounts; m && !rc; m = m->next)
-		if (m->drive == drive && m->users)
+		if (shows(m, drive) && m->users)
 			rc = appliance_do_mount(m, false, err);
 	return rc;
 }

@@ -97,6 +97,7 @@ static int fill_mount(struct appliance_mount *m, const struct appliance_place *p
 	int rc;
 
 	appliance_device(m->drive, place, m->device, sizeof(m->device));
+	m->in_layers = place->device && *place->device;
 	snprintf(m->where, sizeof(m->where), "/p2h-%u", a->mount_count++);
 	rc = appliance_result(m, APPLIANCE_CALL(a, content, m->device, &m->content), m->device, err);
 	if (rc)

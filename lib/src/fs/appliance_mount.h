@@ -57,6 +57,7 @@ struct appliance_mount {
 	char *subvolume; /* NULL: the default, or no btrfs */
 	struct appliance_content content;
 	unsigned users;
+	bool in_layers; /* it may lie on other drives, too */
 	bool mounted, writing; /* writing: one of the users does */
 	struct dircache *cache;
 	struct pack *pack; /* what is new, and not there yet; NULL: nothing */

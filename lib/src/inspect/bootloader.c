@@ -239,7 +239,7 @@ static void measure_gap(struct facts *f)
 	for (size_t i = 1; i < f->volumes.len; i++) {
 		const struct volume *v = &f->volumes.item[i];
 
-		if (volume_is_mapped(v))
+		if (volume_is_elsewhere(v))
 			continue;
 		if (v->off < first)
 			first = v->off;

@@ -17,7 +17,7 @@ static int read_xfs(struct guest *guest, struct facts *f, struct p2h_error *err)
 
 		if (strcmp(v->content, "xfs") || volume_is_mapped(v))
 			continue;
-		rc = disk_read(guest->disk, version, v->off + 100, sizeof(version), err);
+		rc = disk_read(volume_disk(guest->disk, v), version, v->off + 100, sizeof(version), err);
 		if (rc)
 			return rc;
 		if ((version[1] & 0xf) >= 5)
@@ -40,7 +40,7 @@ static int read_luks(struct guest *guest, struct facts *f, struct p2h_error *err
 
 		if (!*f->boot_volume->luks || strcmp(v->uuid, f->boot_volume->luks) || volume_is_mapped(v))
 			continue;
-		rc = disk_read(guest->disk, head, v->off, sizeof(head), err);
+		rc = disk_read(volume_disk(guest->disk, v), head, v->off, sizeof(head), err);
 		if (rc)
 			return rc;
 		f->luks_version = head[7];

@@ -26,17 +26,23 @@ static bool has_ext_magic(struct disk *d, const struct volume *v)
 	return !v->content[0] && v->len >= 2048 && !disk_read(d, magic, v->off + 1024 + 56, 2, NULL) && le16_get(magic) == 0xef53;
 }
 
+/* The appliance's drive that it lies on; NULL: the appliance does not have that disk. */
+static struct appliance_drive *drive_of(const struct guest *g, const struct volume *v)
+{
+	return volume_disk(g->disk, v)->drive;
+}
+
 /* By libguestfs' appliance, which takes its time to start. */
 bool guest_in_appliance(const struct guest *g, const struct volume *v)
 {
-	return volume_is_mapped(v) || (g->disk->drive && appliance_drive_takes(g->disk->drive, v->content));
+	return volume_is_mapped(v) || (drive_of(g, v) && appliance_drive_takes(drive_of(g, v), v->content));
 }
 
 static bool is_readable(const struct guest *g, const struct volume *v)
 {
 	if (volume_is_mapped(v))
-		return is_ext(v) || appliance_drive_takes(g->disk->drive, v->content);
-	return is_ext(v) || has_ext_magic(g->disk, v) || guest_in_appliance(g, v);
+		return is_ext(v) || appliance_drive_takes(drive_of(g, v), v->content);
+	return is_ext(v) || has_ext_magic(volume_disk(g->disk, v), v) || guest_in_appliance(g, v);
 }
 
 static bool is_btrfs(const struct volume *v)
@@ -46,9 +52,10 @@ static bool is_btrfs(const struct volume *v)
 
 static struct appliance_place place_of(const struct guest *g, const struct volume *v, const char *subvolume)
 {
-	bool shifted = v->off == g->disk->drive_off && g->disk->drive_off; /* the drive begins with this partition */
+	const struct disk *d = volume_disk(g->disk, v);
+	bool shifted = v->off == d->drive_off && d->drive_off; /* the drive begins with this partition */
 
-	return (struct appliance_place){.number = shifted ? 0 : v->number, .device = v->mapped, .subvolume = subvolume};
+	return (struct appliance_place){.number = shifted ? 0 : v->number % 1000, .device = v->mapped, .subvolume = subvolume};
 }
 
 static int open_slice(struct guest *g, const struct volume *v, unsigned flags, int64_t now, struct fs **ret, struct p2h_error *err)
@@ -70,7 +77,7 @@ static int open_volume(struct guest *g, const struct volume *v, const char *subv
 {
 	struct appliance_place place = place_of(g, v, subvolume);
 	char what[160];
-	int rc = guest_in_appliance(g, v) ? fs_guestfs_open(g->disk->drive, &place, flags, now, ret, err) : open_slice(g, v, flags, now, ret, err);
+	int rc = guest_in_appliance(g, v) ? fs_guestfs_open(drive_of(g, v), &place, flags, now, ret, err) : open_slice(g, v, flags, now, ret, err);
 
 	if (!rc)
 		return 0;
@@ -85,23 +92,36 @@ int guest_open_top(struct guest *g, const struct volume *v, struct fs **ret, str
 
 /* ---- layers ---- */
 
+/* Is there anything in layers that the appliance could assemble? */
 static bool has_layers(const struct guest *g)
 {
 	for (size_t i = 0; i < g->volumes.len; i++)
-		if (volume_is_layer(&g->volumes.item[i]))
+		if (volume_is_layer(&g->volumes.item[i]) && drive_of(g, &g->volumes.item[i]))
 			return true;
 	return false;
 }
 
-static int add_mapped(struct guest *g, const struct appliance_mapped *m, struct p2h_error *err)
+/* What lies on several disks is told of each. */
+static bool is_mapped_already(const struct guest *g, const char *mapped)
 {
-	struct volume *bigger = reallocarray(g->volumes.item, g->volumes.len + 1, sizeof(*bigger)), *v;
+	for (size_t i = 0; i < g->volumes.len; i++)
+		if (!strcmp(g->volumes.item[i].mapped, mapped))
+			return true;
+	return false;
+}
 
+static int add_mapped(struct guest *g, unsigned disk, const struct appliance_mapped *m, struct p2h_error *err)
+{
+	struct volume *bigger, *v;
+
+	if (is_mapped_already(g, m->device))
+		return 0;
+	bigger = reallocarray(g->volumes.item, g->volumes.len + 1, sizeof(*bigger));
 	if (!bigger)
 		return error_nomem(err);
 	g->volumes.item = bigger;
 	v = &bigger[g->volumes.len];
-	*v = (struct volume){.number = VOLUME_MAPPED, .len = m->size};
+	*v = (struct volume){.number = VOLUME_MAPPED, .disk = disk, .len = m->size};
 	v->layers = (m->lvm ? VOLUME_LVM : 0) | (*m->raid ? VOLUME_RAID : 0) | (m->encrypted ? VOLUME_LUKS : 0);
 	for (size_t i = 0; i < g->volumes.len; i++)
 		v->number += volume_is_mapped(&bigger[i]);
@@ -116,21 +136,30 @@ static int add_mapped(struct guest *g, const struct appliance_mapped *m, struct 
 	return 0;
 }
 
-/* Adds what lies in layers to g->volumes; pointers into these move. */
-static int find_layers(struct guest *g, struct p2h_error *err)
+static int find_layers_on(struct guest *g, struct disk *d, unsigned disk, struct p2h_error *err)
 {
 	CLEANUP_FREE struct appliance_mapped *list = NULL;
 	size_t len = 0;
-	int rc;
+	int rc = d->drive ? appliance_mapped(d->drive, &list, &len, err) : 0;
 
-	if (g->layers_known || !g->disk->drive || !has_layers(g))
+	if (rc)
+		return error_prefix(err, rc, "%s", d->name);
+	for (size_t i = 0; !rc && i < len; i++)
+		rc = add_mapped(g, disk, &list[i], err);
+	return rc;
+}
+
+/* Adds what lies in layers to g->volumes; pointers into these move. */
+static int find_layers(struct guest *g, struct p2h_error *err)
+{
+	unsigned disk = 0;
+	int rc = 0;
+
+	if (g->layers_known || !has_layers(g))
 		return 0;
 	g->layers_known = true;
-	rc = appliance_mapped(g->disk->drive, &list, &len, err);
-	if (rc)
-		return error_prefix(err, rc, "%s", g->disk->name);
-	for (size_t i = 0; !rc && i < len; i++)
-		rc = add_mapped(g, &list[i], err);
+	for (struct disk *d = g->disk; !rc && d; d = d->next)
+		rc = find_layers_on(g, d, disk++, err);
 	return rc;
 }
 
@@ -217,7 +246,7 @@ static int look_into_btrfs(struct guest *g, const struct volume *v, unsigned fla
 	CLEANUP(strlist_done) struct strlist paths = {0};
 	CLEANUP_FREE char *by_default = NULL;
 	bool found = false;
-	int rc = appliance_subvolumes(g->disk->drive, &place, &paths, &by_default, err);
+	int rc = appliance_subvolumes(drive_of(g, v), &place, &paths, &by_default, err);
 
 	if (!rc)
 		rc = look_into(g, v, by_default, flags, now, &found, err);
@@ -274,7 +303,7 @@ static int explain_no_root(const struct guest *g, int wanted, struct p2h_error *
 		if (!v->content[0] || is_readable(g, v) || !strcmp(v->content, "swap") || (wanted >= 0 && v->number != (unsigned)wanted))
 			continue;
 		volume_describe(v, what, sizeof(what));
-		if (!g->disk->drive && (volume_is_layer(v) || !strcmp(v->content, "xfs") || is_btrfs(v)))
+		if (!drive_of(g, v) && (volume_is_layer(v) || !strcmp(v->content, "xfs") || is_btrfs(v)))
 			return error_set(err, P2H_UNSUPPORTED, "%s: %s holds %s, which libext2fs cannot read: use --engine auto", g->disk->name, what, v->content);
 		if (closed)
 			return error_set(err, P2H_NOTFOUND, "%s: no Linux root file system found; %s is encrypted: give its key, --key %s:file:FILE",
@@ -286,7 +315,7 @@ static int explain_no_root(const struct guest *g, int wanted, struct p2h_error *
 	if (wanted >= 0)
 		return error_set(err, P2H_NOTFOUND, "%s: no Linux root file system on --root %d", g->disk->name, wanted);
 	return error_set(err, P2H_NOTFOUND, "%s: no Linux root file system found inside (%s)", g->disk->name,
-			 g->layers_known                     ? "neither in a partition nor in a volume group or array of this disk alone"
+			 g->layers_known                     ? "neither in a partition nor in a volume group or array of these disks alone"
 			 : g->volumes.table != TABLE_NONE    ? "no partition has /etc and /sbin/init"
 			 : g->volumes.item[0].content[0]     ? "no /etc and /sbin/init in its file system"
 							     : "no partition table and no file system signature");
@@ -323,7 +352,7 @@ static bool is_changed(const char *path)
 /* The appliance is not started for what does not matter to the conversion. */
 static bool is_worth_mounting(const struct guest *g, const struct volume *v, const char *path)
 {
-	return is_readable(g, v) && (!guest_in_appliance(g, v) || appliance_is_started(g->disk->drive) || is_changed(path));
+	return is_readable(g, v) && (!guest_in_appliance(g, v) || appliance_is_started(drive_of(g, v)) || is_changed(path));
 }
 
 static int mount_one(struct guest *g, const struct volume *v, const char *path, const char *subvolume, unsigned flags, int64_t now, struct p2h_error *err)
@@ -416,7 +445,7 @@ static bool may_be_mapped(const char *spec)
 /* Does fstab name a device that may lie in layers which nobody has looked at? */
 static bool misses_layers(const struct guest *g, const struct fstab *table)
 {
-	if (g->layers_known || !g->disk->drive || !has_layers(g))
+	if (g->layers_known || !has_layers(g))
 		return false;
 	for (size_t i = 0; i < table->len; i++) {
 		const char *spec = table->item[i].text[FSTAB_SPEC];
@@ -551,7 +580,7 @@ static int compare_ranges(const void *a, const void *b)
 	return x->off < y->off ? -1 : x->off > y->off;
 }
 
-int guest_free_ranges(struct guest *g, struct ranges *ret, struct p2h_error *err)
+int guest_free_ranges(struct guest *g, unsigned disk, struct ranges *ret, struct p2h_error *err)
 {
 	CLEANUP(ranges_done) struct ranges all = {0};
 
@@ -560,7 +589,7 @@ int guest_free_ranges(struct guest *g, struct ranges *ret, struct p2h_error *err
 		struct fs *fs = NULL;
 		int rc;
 
-		if (!is_ext(v) || guest_in_appliance(g, v))
+		if (!is_ext(v) || v->disk != disk || guest_in_appliance(g, v))
 			continue;
 		rc = open_volume(g, v, NULL, 0, 0, &fs, err);
 		if (rc)

@@ -10,7 +10,7 @@
 #include "volume/volume.h"
 
 struct guest {
-	struct disk *disk;          /* borrowed; NULL for a directory */
+	struct disk *disk;          /* the machine's first, borrowed; NULL for a directory */
 	struct volumes volumes;     /* empty for a directory */
 	unsigned root_number;       /* number of the volume that holds the root */
 	unsigned boot_number;       /* of the one that holds /boot; often the same */
@@ -30,7 +30,7 @@ struct guest {
 #define GUEST_DONOR 2u /* /boot and /lib/modules are enough to be a root */
 
 /*
- * Finds the root file system by content: /etc/fstab, /sbin/init (or its link), /lib/modules. root_number -1: the only one that
+ * d with the disks behind it is the machine. Finds the root file system by content: /etc/fstab, /sbin/init (or its link), /lib/modules. root_number -1: the only one that
  * fits, P2H_REFUSED with the list when several do. P2H_UNSUPPORTED names a file system that no engine reads; P2H_NOTFOUND: no
  * Linux root inside. now: the clock for changes, see fs_ext_open.
  */
@@ -48,7 +48,7 @@ bool guest_in_appliance(const struct guest *g, const struct volume *v);
 /* One of its volumes alone, for reading, as GRUB sees it: a btrfs from its top. */
 int guest_open_top(struct guest *g, const struct volume *v, struct fs **ret, struct p2h_error *err);
 
-/* File systems' own free space, as ranges of the whole disk; what lies in no known file system counts as used. */
-int guest_free_ranges(struct guest *g, struct ranges *ret, struct p2h_error *err);
+/* File systems' own free space on one of its disks (see struct volume), as ranges of it; what lies in no known file system counts as used. */
+int guest_free_ranges(struct guest *g, unsigned disk, struct ranges *ret, struct p2h_error *err);
 
 #endif

@@ -1,9 +1,19 @@
 /* api.c - public functions that need no job */
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "disk/host.h"
 #include "job/job.h"
+
+static int open_to_verify(struct p2h_job *job, struct job_disk *d, struct p2h_error *err)
+{
+	int rc = host_check_unused(d->name, false, err);
+
+	if (!rc)
+		rc = disk_open(d->name, job->options.input_format, 0, &d->disk, err);
+	return rc ? rc : job_appliance_add(job, d, err);
+}
 
 int p2h_verify_image(const char *image, const struct p2h_options *options, enum p2h_format format, bool *ret_passed,
 		     char **ret_report, struct p2h_error *err)
@@ -12,22 +22,25 @@ int p2h_verify_image(const char *image, const struct p2h_options *options, enum 
 	CLEANUP(verify_report_done) struct verify_report report = {0};
 	CLEANUP(buf_done) struct buf text = {0};
 	struct p2h_job job = {.options = *options};
+	struct disk *first = NULL;
 	struct report_input in = {.verb = "verify", .source = image, .output = "", .output_format = "", .after = &report, .targets = targets};
 	int rc;
 
 	error_forget_nomem();
-	rc = host_check_unused(image, false, err);
-	if (!rc)
-		rc = disk_open(image, options->input_format, 0, &job.source_disk, err);
-	if (!rc)
-		rc = job_appliance_add(&job, job.source_disk, &job.recovered, &job.drive, err);
-	if (!rc)
-		rc = verify_disk(job_view(&job), options->root_given ? options->root : -1, targets, &report, err);
+	rc = job_name_disks(&job, image, err);
+	for (size_t i = 0; !rc && i < job.disks; i++)
+		rc = open_to_verify(&job, &job.disk[i], err);
+	if (!rc) {
+		job_link(&job, job_view);
+		first = job_view(&job.disk[0]);
+		rc = verify_disk(first, options->root_given ? options->root : -1, targets, &report, err);
+	}
 	if (!rc)
 		rc = format == P2H_JSON ? report_json(&in, &text, err) : report_text(&in, &text, err);
-	appliance_close(job.appliance);
-	transaction_close(job.recovered);
-	disk_close(job.source_disk);
+	job_appliance_end(&job);
+	for (size_t i = 0; i < job.disks; i++)
+		job_disk_done(&job.disk[i]);
+	free(job.disk);
 	if (error_noted_nomem()) /* it may have been taken for an answer */
 		return error_nomem(err);
 	if (rc)
@@ -37,16 +50,31 @@ int p2h_verify_image(const char *image, const struct p2h_options *options, enum 
 	return *ret_report ? 0 : error_nomem(err);
 }
 
+/* A further disk without a journal needed no change. */
+static int undo_disk(const struct job_disk *d, const struct p2h_options *options, struct p2h_error *err)
+{
+	CLEANUP_FREE char *undo = job_undo_name(d, options);
+	int rc;
+
+	if (undo && d->device[0] && access(undo, F_OK))
+		return 0;
+	rc = undo ? host_check_unused(d->name, true, err) : error_nomem(err);
+	if (!rc && error_noted_nomem())
+		rc = error_nomem(err);
+	return rc ? rc : commit_undo(d->name, options->input_format, undo, options->force, err);
+}
+
 int p2h_undo(const char *image, const struct p2h_options *options, struct p2h_error *err)
 {
-	CLEANUP_FREE char *undo = job_undo_name(image, options);
+	struct p2h_job job = {.options = *options};
 	int rc;
 
 	error_forget_nomem();
-	rc = undo ? host_check_unused(image, true, err) : error_nomem(err);
-	if (!rc && error_noted_nomem())
-		rc = error_nomem(err);
-	return rc ? rc : commit_undo(image, options->input_format, undo, options->force, err);
+	rc = job_name_disks(&job, image, err);
+	for (size_t i = job.disks; !rc && i-- > 0;) /* the source's journal is the last one to go: who is interrupted runs it again */
+		rc = undo_disk(&job.disk[i], options, err);
+	free(job.disk);
+	return rc;
 }
 
 static void put_rule(struct buf *out, const struct rule *r)

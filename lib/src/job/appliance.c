@@ -38,37 +38,56 @@ static int tell_members(struct appliance_drive *drive, const struct volumes *vol
 	return rc;
 }
 
-int job_appliance_add(struct p2h_job *job, struct disk *disk, struct transaction **t, struct appliance_drive **ret, struct p2h_error *err)
+int job_appliance_add(struct p2h_job *job, struct job_disk *d, struct p2h_error *err)
 {
 	const struct appliance_options o = {.all = job->options.engine == P2H_ENGINE_GUESTFS, .keys = job->options.keys,
 					    .starting = tell_start, .log = pass_log, .arg = job};
 	CLEANUP(volumes_done) struct volumes volumes = {0};
-	int rc = job->options.engine == P2H_ENGINE_EXT ? 0 : volumes_probe(disk, &volumes, err);
+	int rc = job->options.engine == P2H_ENGINE_EXT ? 0 : volumes_probe(d->disk, &volumes, err);
 
 	if (rc || !takes_any(&o, &volumes))
 		return rc;
 	if (!job->appliance)
 		rc = appliance_new(&o, &job->appliance, err);
-	if (!rc && !*t)
-		rc = transaction_open(disk, MEMORY_BUDGET, NULL, t, err);
+	if (!rc && !d->recovered)
+		rc = transaction_open(d->disk, MEMORY_BUDGET, NULL, &d->recovered, err);
 	if (!rc)
-		rc = appliance_add(job->appliance, transaction_disk(*t), ret, err);
+		rc = appliance_add(job->appliance, job_view(d), &d->drive, err);
 	if (!rc)
-		rc = tell_members(*ret, &volumes, err);
+		rc = tell_members(d->drive, &volumes, err);
 	if (!rc)
-		transaction_disk(*t)->drive = *ret;
+		job_view(d)->drive = d->drive;
 	return rc;
 }
 
-int job_appliance_show(struct p2h_job *job, struct transaction *t, struct p2h_error *err)
+int job_appliance_show(struct p2h_job *job, bool conversion, struct p2h_error *err)
 {
-	struct disk *d = t ? transaction_disk(t) : job_view(job);
-	uint64_t off = t ? job->plan.shift : 0;
-	int rc = job->drive ? appliance_show(job->drive, d, off, err) : 0;
+	for (size_t i = 0; i < job->disks; i++) {
+		const struct job_disk *d = &job->disk[i];
+		struct disk *view = conversion ? job_result(d) : job_view(d);
+		uint64_t off = conversion ? job_shift(job, i) : 0;
+		int rc = d->drive ? appliance_show(d->drive, view, off, err) : 0;
 
-	if (!rc && job->drive) {
-		d->drive = job->drive;
-		d->drive_off = off;
+		if (rc)
+			return rc;
+		view->drive = d->drive;
+		view->drive_off = off;
 	}
-	return rc;
+	return 0;
+}
+
+void job_appliance_end(struct p2h_job *job)
+{
+	guest_close(TAKE(job->guest), NULL);
+	guest_close(TAKE(job->donor), NULL);
+	appliance_close(TAKE(job->appliance));
+	for (size_t i = 0; i < job->disks; i++) {
+		struct job_disk *d = &job->disk[i];
+
+		d->drive = NULL;
+		if (d->recovered)
+			job_view(d)->drive = NULL;
+		if (d->transaction)
+			job_result(d)->drive = NULL;
+	}
 }

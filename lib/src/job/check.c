@@ -8,10 +8,10 @@
 #include "base/cleanup.h"
 #include "job/job.h"
 
-int job_check_start(struct p2h_job *job, const struct volume *v, struct fs_recovery *result, struct p2h_error *err)
+int job_check_start(struct p2h_job *job, const struct job_disk *d, const struct volume *v, struct fs_recovery *result, struct p2h_error *err)
 {
 	CLEANUP_DISK struct disk *slice = NULL;
-	int rc = volume_open(job_view(job), v, &slice, err);
+	int rc = volume_open(job_view(d), v, &slice, err);
 
 	if (!rc)
 		rc = fs_check_start(slice, &job->check, result, err);

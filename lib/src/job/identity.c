@@ -67,8 +67,10 @@ static bool is_ours(const struct p2h_job *job, const char *path)
 {
 	const struct p2h_options *o = &job->options;
 
-	return host_same_storage(job->source, path) || (o->donor && is_device(o->donor) && host_same_storage(o->donor, path)) ||
-	       (o->output && is_device(o->output) && host_same_storage(o->output, path));
+	for (size_t i = 0; i < job->disks; i++)
+		if (host_same_storage(job->disk[i].name, path) || (job_output_is_device(&job->disk[i]) && host_same_storage(job->disk[i].output, path)))
+			return true;
+	return is_device(o->donor) && host_same_storage(o->donor, path);
 }
 
 static void warn_device(struct p2h_job *job, const char *path)
@@ -106,14 +108,17 @@ static void warn_host(struct p2h_job *job)
 
 int job_warn_identity(struct p2h_job *job, struct p2h_error *err)
 {
-	const struct p2h_options *o = &job->options;
+	bool any = is_device(job->options.donor);
 
-	if (job->donor && job->donor_disk)
+	if (job->donor && job->donor_disk.disk)
 		warn_donor(job);
-	if (is_device(job->source) || is_device(o->donor) || is_device(o->output))
+	for (size_t i = 0; i < job->disks; i++)
+		any |= is_device(job->disk[i].name) || job_output_is_device(&job->disk[i]);
+	if (any)
 		warn_host(job);
-	if (is_device(job->source) && is_device(o->output))
-		strlist_addf(&job->warnings, "%s will have the same file-system UUID as %s: do not leave both attached to a machine that mounts by UUID",
-			     o->output, job->source);
+	for (size_t i = 0; i < job->disks; i++)
+		if (is_device(job->disk[i].name) && job_output_is_device(&job->disk[i]))
+			strlist_addf(&job->warnings, "%s will have the same file-system UUID as %s: do not leave both attached to a machine that mounts by UUID",
+				     job->disk[i].output, job->disk[i].name);
 	return job->warnings.failed ? error_nomem(err) : 0;
 }

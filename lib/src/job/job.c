@@ -52,7 +52,9 @@ int p2h_open(const char *source, const struct p2h_options *options, struct p2h_j
 	job->targets = options->targets ? options->targets : P2H_TARGET_XEN_HVM | P2H_TARGET_NITRO;
 	job->verb = "inspect";
 	job->source = strdup(source);
-	rc = job->source ? run_stage(job, job_open_all, &opened, err) : error_nomem(err);
+	rc = job->source ? job_name_disks(job, job->source, err) : error_nomem(err);
+	if (!rc)
+		rc = run_stage(job, job_open_all, &opened, err);
 	if (rc) {
 		p2h_close(job);
 		return rc;
@@ -65,12 +67,15 @@ int p2h_open(const char *source, const struct p2h_options *options, struct p2h_j
 static int verify_before(struct p2h_job *job, struct p2h_error *err)
 {
 	uint8_t sector[512];
-	struct disk *source = job->drive ? job_view(job) : job->source_disk; /* what lies below is read faster */
+	struct disk *(*view)(const struct job_disk *) = job->appliance ? job_view : job_bare; /* what lies below is read faster */
+	struct disk *source = view(&job->disk[0]);
 	int rc = disk_read(source, sector, 0, sizeof(sector), err);
 
 	if (rc || sector[510] != 0x55 || sector[511] != 0xaa)
 		return rc;
+	job_link(job, view);
 	rc = verify_disk(source, (int)job->guest->root_number, job->targets, &job->before, err);
+	job_link(job, job_view);
 	if (rc)
 		return rc;
 	job->have_before = true;
@@ -109,6 +114,19 @@ int p2h_inspect(struct p2h_job *job, struct p2h_error *err)
 	return rc ? rc : job_check_end(job, err);
 }
 
+static int check_devices(const struct p2h_job *job, struct p2h_error *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < job->disks; i++) {
+		const struct job_disk *d = &job->disk[i];
+
+		if (job_output_is_device(d))
+			rc = commit_check_device(d->output, d->disk->size + job_shift(job, i), job->options.force, err);
+	}
+	return rc;
+}
+
 static int plan(struct p2h_job *job, struct p2h_error *err)
 {
 	const struct p2h_options *o = &job->options;
@@ -128,9 +146,7 @@ static int plan(struct p2h_job *job, struct p2h_error *err)
 	if (o->in_place && job->plan.shift && !job->facts.can_shift)
 		return error_set(err, P2H_UNSUPPORTED, "%s: nothing can be inserted in front of it in place: use --layout flat, or write a new output",
 				 job->source);
-	if (job_output_is_device(job))
-		return commit_check_device(o->output, job->facts.disk_size + job->plan.shift, o->force, err);
-	return 0;
+	return check_devices(job, err);
 }
 
 int p2h_plan(struct p2h_job *job, struct p2h_error *err)
@@ -145,32 +161,47 @@ static int tree_progress(void *arg, uint64_t done, uint64_t total)
 
 static int measure_changes(struct p2h_job *job, struct p2h_error *err)
 {
-	CLEANUP(ranges_done) struct ranges changes = {0};
-	int rc = transaction_changes(job->transaction, &changes, err);
+	job->changed_bytes = 0;
+	for (size_t i = 0; i < job->disks; i++) {
+		CLEANUP(ranges_done) struct ranges changes = {0};
+		int rc = transaction_changes(job->disk[i].transaction, &changes, err);
 
-	job->changed_bytes = ranges_total(&changes);
-	return rc;
+		if (rc)
+			return rc;
+		job->disk[i].changed_bytes = ranges_total(&changes);
+		job->changed_bytes += job->disk[i].changed_bytes;
+	}
+	return 0;
+}
+
+static int open_transaction(struct p2h_job *job, size_t i, struct p2h_error *err)
+{
+	struct job_disk *d = &job->disk[i];
+	struct disk *under = d->disk;
+	int rc = 0;
+
+	if (job_shift(job, i)) {
+		rc = disk_shifted_open(d->disk, job_shift(job, i), &job->shifted, err);
+		under = job->shifted;
+	}
+	if (!rc)
+		rc = transaction_open(under, MEMORY_BUDGET, NULL, &d->transaction, err);
+	return rc ? rc : job_recovery_apply(job, i, err);
 }
 
 static int apply(struct p2h_job *job, struct p2h_error *err)
 {
-	struct disk *under = job->source_disk;
 	struct apply_context c = {.facts = &job->facts, .plan = &job->plan, .donor = job->donor ? job->donor : job->guest,
 				  .progress = tree_progress, .progress_arg = job};
 	int rc = job_step(job, "converting", err);
 
-	if (!rc && job->plan.shift) {
-		rc = disk_shifted_open(job->source_disk, job->plan.shift, &job->shifted, err);
-		under = job->shifted;
-	}
-	if (!rc)
-		rc = transaction_open(under, MEMORY_BUDGET, NULL, &job->transaction, err);
+	for (size_t i = 0; !rc && i < job->disks; i++)
+		rc = open_transaction(job, i, err);
 	if (rc)
 		return rc;
-	c.disk = transaction_disk(job->transaction);
-	rc = job_recovery_apply(job, err);
-	if (!rc)
-		rc = job_appliance_show(job, job->transaction, err);
+	job_link(job, job_result);
+	c.disk = job_result(&job->disk[0]);
+	rc = job_appliance_show(job, true, err);
 	if (!rc)
 		rc = apply_plan(&c, &job->space_after, err);
 	if (!rc)
@@ -186,17 +217,12 @@ int p2h_apply(struct p2h_job *job, struct p2h_error *err)
 	return run_stage(job, apply, &job->applied, err);
 }
 
-static int result_root(const struct p2h_job *job)
-{
-	return (int)plan_number_after(&job->plan, job->facts.root_number);
-}
-
 static int verify(struct p2h_job *job, struct p2h_error *err)
 {
 	int rc = job_step(job, "verifying the result", err);
 
 	if (!rc)
-		rc = verify_disk_knowing(transaction_disk(job->transaction), result_root(job), job->targets, &job->facts.donor.initramfs.holds,
+		rc = verify_disk_knowing(job_result(&job->disk[0]), job_result_root(job), job->targets, &job->facts.donor.initramfs.holds,
 					 &job->after, err);
 	if (rc)
 		return rc;
@@ -218,59 +244,17 @@ int p2h_verify(struct p2h_job *job, struct p2h_error *err)
 	return run_stage(job, verify, &job->have_after, err);
 }
 
-static int commit_step(void *arg, uint64_t done, uint64_t total)
-{
-	return job_progress(arg, "writing the output", done, total);
-}
-
-/* What the user says, else what the new file's name says, else the source's format. */
-static const char *output_format(const struct p2h_job *job)
-{
-	const char *own = job->facts.format, *dot = job->options.output ? strrchr(job->options.output, '.') : NULL;
-
-	if (job->options.output_format)
-		return job->options.output_format;
-	if (dot && (!strcmp(dot, ".qcow2") || !strcmp(dot, ".raw")))
-		return dot + 1;
-	return own && (!strcmp(own, "raw") || !strcmp(own, "qcow2")) ? own : "qcow2";
-}
-
-static int free_ranges(struct p2h_job *job, struct ranges *ret, struct p2h_error *err)
-{
-	CLEANUP_GUEST struct guest *g = NULL;
-	int rc;
-
-	error_forget_nomem();
-	rc = guest_open(transaction_disk(job->transaction), result_root(job), 0, 0, &g, err);
-	if (!rc)
-		rc = guest_free_ranges(g, ret, err);
-	return rc || !error_noted_nomem() ? rc : error_nomem(err);
-}
-
 int p2h_commit(struct p2h_job *job, struct p2h_error *err)
 {
-	const struct p2h_options *o = &job->options;
-	CLEANUP(ranges_done) struct ranges unused = {0};
-	struct commit_options c = {.format = output_format(job), .free = &unused, .force = o->force, .progress = commit_step, .progress_arg = job};
-	CLEANUP_FREE char *undo = NULL;
 	int rc = job_step(job, "writing the output", err);
 
 	if (job->outcome != P2H_OUTCOME_READY)
 		return error_set(err, P2H_USAGE, "only a verified result can be committed");
-	if (!o->output && !o->in_place)
-		return error_set(err, P2H_USAGE, "no output: name one, or ask for in place");
-	if (rc)
-		return rc;
-	if (o->in_place) {
-		undo = job_undo_name(job->source, o);
-		rc = undo ? commit_in_place(job->transaction, job->source, job->facts.format, job->plan.shift, undo, &c, err)
-			  : error_nomem(err);
-	} else {
-		rc = free_ranges(job, &unused, err);
-		if (!rc)
-			rc = job_output_is_device(job) ? commit_device(job->transaction, o->output, &c, err)
-						       : commit_new_file(job->transaction, o->output, &c, err);
-	}
+	for (size_t i = 0; i < job->disks; i++)
+		if (!job->disk[i].output && !job->options.in_place)
+			return error_set(err, P2H_USAGE, "%s: no output: name one, or ask for in place", job->disk[i].name);
+	if (!rc)
+		rc = job_write(job, err);
 	if (!rc)
 		job->outcome = P2H_OUTCOME_DONE;
 	return rc;
@@ -287,9 +271,10 @@ static int try_out(struct p2h_job *job, struct p2h_error *err)
 
 static void forget_plan(struct p2h_job *job)
 {
-	if (job->transaction)
-		job_appliance_show(job, NULL, NULL);
-	transaction_close(TAKE(job->transaction));
+	if (job->disks && job->disk[job->disks - 1].transaction)
+		job_appliance_show(job, false, NULL);
+	for (size_t i = 0; i < job->disks; i++)
+		transaction_close(TAKE(job->disk[i].transaction));
 	disk_close(TAKE(job->shifted));
 	plan_done(&job->plan);
 	verify_report_done(&job->after);
@@ -334,9 +319,21 @@ enum p2h_outcome p2h_outcome(const struct p2h_job *job)
 	return job->outcome;
 }
 
+static void describe_disk(const struct p2h_job *job, const struct job_disk *d, struct report_disk *ret)
+{
+	bool in_place = job->options.in_place;
+
+	*ret = (struct report_disk){
+		.name = d->name, .device = d->device, .format = d->disk->format ? d->disk->format : "raw", .size = d->disk->size,
+		.output = in_place ? d->name : d->output ? d->output : "", .output_format = d->output ? job_output_format(job, d) : "",
+		.changed_bytes = job->applied ? &d->changed_bytes : NULL,
+	};
+}
+
 int p2h_report(struct p2h_job *job, enum p2h_format format, char **ret, struct p2h_error *err)
 {
 	CLEANUP(buf_done) struct buf text = {0};
+	CLEANUP_FREE struct report_disk *disk = calloc(job->disks, sizeof(*disk));
 	const struct p2h_options *o = &job->options;
 	const struct report_input in = {
 		.verb = job->verb,
@@ -352,11 +349,18 @@ int p2h_report(struct p2h_job *job, enum p2h_format format, char **ret, struct p
 		.outcome = job->outcome,
 		.dry_run = job->dry_run,
 		.in_place = o->in_place,
-		.output_format = o->output ? output_format(job) : "",
+		.output_format = o->output ? job_output_format(job, &job->disk[0]) : "",
+		.disk = disk,
+		.disks = job->disks - 1,
 		.warnings = &job->warnings,
 	};
-	int rc = format == P2H_JSON ? report_json(&in, &text, err) : report_text(&in, &text, err);
+	int rc;
 
+	if (!disk)
+		return error_nomem(err);
+	for (size_t i = 1; i < job->disks; i++)
+		describe_disk(job, &job->disk[i], &disk[i - 1]);
+	rc = format == P2H_JSON ? report_json(&in, &text, err) : report_text(&in, &text, err);
 	if (rc)
 		return rc;
 	*ret = buf_take(&text);
@@ -372,16 +376,15 @@ void p2h_close(struct p2h_job *job)
 {
 	if (!job)
 		return;
-	guest_close(job->guest, NULL);
-	guest_close(job->donor, NULL);
-	appliance_close(job->appliance); /* before what its drives show */
-	job->drive = NULL;
+	job_appliance_end(job); /* before what its drives show */
 	forget_plan(job);
 	facts_done(&job->facts);
 	verify_report_done(&job->before);
 	job_recover_done(job);
-	disk_close(job->source_disk);
-	disk_close(job->donor_disk);
+	for (size_t i = 0; i < job->disks; i++)
+		job_disk_done(&job->disk[i]);
+	job_disk_done(&job->donor_disk);
+	free(job->disk);
 	strlist_done(&job->warnings);
 	free(job->source);
 	free(job);

@@ -14,21 +14,6 @@
 #define MEMORY_BUDGET (16 * 1024 * 1024u)
 #define CHUNK (1024 * 1024u)
 
-static struct disk *view(struct disk *disk, const struct transaction *recovered)
-{
-	return recovered ? transaction_disk((struct transaction *)recovered) : disk;
-}
-
-struct disk *job_view(const struct p2h_job *job)
-{
-	return view(job->source_disk, job->recovered);
-}
-
-struct disk *job_donor_view(const struct p2h_job *job)
-{
-	return view(job->donor_disk, job->donor_recovered);
-}
-
 static int keep(struct p2h_job *job, unsigned number, const struct fs_recovery *r, struct p2h_error *err)
 {
 	struct facts_recovery *more = reallocarray(job->recovery, job->recoveries + 1, sizeof(*more));
@@ -61,11 +46,10 @@ static int check_now(struct disk *slice, struct fs_recovery *ret, struct p2h_err
 }
 
 /* Over a transaction only where something must be changed: what lies below is read faster. */
-static int recover_volume(struct disk *disk, const struct volume *v, unsigned flags, struct transaction **recovered, struct fs_recovery *ret,
-			  struct p2h_error *err)
+static int recover_volume(struct job_disk *d, const struct volume *v, unsigned flags, struct fs_recovery *ret, struct p2h_error *err)
 {
 	CLEANUP_DISK struct disk *slice = NULL;
-	int rc = volume_open(view(disk, *recovered), v, &slice, err);
+	int rc = volume_open(job_view(d), v, &slice, err);
 
 	if (!rc)
 		rc = fs_ext_look(slice, ret, err);
@@ -73,41 +57,43 @@ static int recover_volume(struct disk *disk, const struct volume *v, unsigned fl
 		rc = check_now(slice, ret, err);
 	if (rc || !(must_recover(ret) || (ret->damaged && flags & FS_RECOVER_REPAIR)))
 		return rc;
-	if (!*recovered) {
-		rc = transaction_open(disk, MEMORY_BUDGET, NULL, recovered, err);
+	if (!d->recovered) {
+		rc = transaction_open(d->disk, MEMORY_BUDGET, NULL, &d->recovered, err);
 		if (rc)
 			return rc;
 	}
 	disk_close(TAKE(slice));
-	rc = volume_open(view(disk, *recovered), v, &slice, err);
+	rc = volume_open(job_view(d), v, &slice, err);
 	return rc ? rc : fs_ext_recover(slice, flags, ret, err);
 }
 
 /* A repair needs the verdict at once. */
-static int recover_source(struct p2h_job *job, const struct volume *v, struct p2h_error *err)
+static int recover_source(struct p2h_job *job, size_t i, const struct volume *v, struct p2h_error *err)
 {
+	struct job_disk *d = &job->disk[i];
+	unsigned number = i ? VOLUME_FURTHER + 1000 * (unsigned)(i - 1) + v->number : v->number;
 	unsigned flags = !job->options.repair ? 0 : job->options.no_check ? FS_RECOVER_REPAIR : FS_RECOVER_REPAIR | FS_RECOVER_CHECK;
 	struct fs_recovery r;
-	int rc = recover_volume(job->source_disk, v, flags, &job->recovered, &r, err);
+	int rc = recover_volume(d, v, flags, &r, err);
 
 	if (!rc && !flags && !job->options.no_check && !r.has_errors && (r.replayed || !r.needs_recovery))
-		rc = job_check_start(job, v, &r, err);
+		rc = job_check_start(job, d, v, &r, err);
 	if (!rc && (r.needs_recovery || r.has_errors || r.checked))
-		rc = keep(job, v->number, &r, err);
-	return rc ? error_prefix(err, rc, "%s: recovery of volume %u", job->source, v->number) : 0;
+		rc = keep(job, number, &r, err);
+	return rc ? error_prefix(err, rc, "%s: recovery of volume %u", d->name, v->number) : 0;
 }
 
-int job_recover(struct p2h_job *job, struct p2h_error *err)
+int job_recover(struct p2h_job *job, size_t i, struct p2h_error *err)
 {
 	CLEANUP(volumes_done) struct volumes volumes = {0};
-	int rc = volumes_probe(job->source_disk, &volumes, err);
+	int rc = volumes_probe(job->disk[i].disk, &volumes, err);
 
-	for (size_t i = 0; !rc && i < volumes.len; i++) {
-		if (strncmp(volumes.item[i].content, "ext", 3))
+	for (size_t n = 0; !rc && n < volumes.len; n++) {
+		if (strncmp(volumes.item[n].content, "ext", 3))
 			continue;
-		rc = job_check_end(job, err); /* one at a time: all read the same disk */
+		rc = job_check_end(job, err); /* one at a time: most read the same disk */
 		if (!rc)
-			rc = recover_source(job, &volumes.item[i], err);
+			rc = recover_source(job, i, &volumes.item[n], err);
 	}
 	return rc;
 }
@@ -116,7 +102,7 @@ int job_recover(struct p2h_job *job, struct p2h_error *err)
 int job_recover_donor(struct p2h_job *job, struct p2h_error *err)
 {
 	CLEANUP(volumes_done) struct volumes volumes = {0};
-	int rc = volumes_probe(job->donor_disk, &volumes, err);
+	int rc = volumes_probe(job->donor_disk.disk, &volumes, err);
 
 	for (size_t i = 0; !rc && i < volumes.len; i++) {
 		const struct volume *v = &volumes.item[i];
@@ -124,7 +110,7 @@ int job_recover_donor(struct p2h_job *job, struct p2h_error *err)
 
 		if (strncmp(v->content, "ext", 3))
 			continue;
-		rc = recover_volume(job->donor_disk, v, 0, &job->donor_recovered, &r, err);
+		rc = recover_volume(&job->donor_disk, v, 0, &r, err);
 		if (!rc && r.needs_recovery && !r.replayed)
 			strlist_addf(&job->warnings, "donor %s: the journal of volume %u holds changes that cannot be replayed (e2fsck: %s): "
 				     "its kernel is read without them", job->options.donor, v->number, r.words);
@@ -141,8 +127,6 @@ void job_recover_done(struct p2h_job *job)
 	for (size_t i = 0; i < job->recoveries; i++)
 		free((char *)job->recovery[i].words);
 	free(job->recovery);
-	transaction_close(job->recovered);
-	transaction_close(job->donor_recovered);
 }
 
 int job_recovery_facts(struct p2h_job *job, struct p2h_error *err)
@@ -173,31 +157,32 @@ int job_recovery_facts(struct p2h_job *job, struct p2h_error *err)
 	return 0;
 }
 
-static int copy_range(struct p2h_job *job, const struct range *range, char *buf, struct p2h_error *err)
+static int copy_range(const struct job_disk *d, uint64_t shift, const struct range *range, char *buf, struct p2h_error *err)
 {
 	for (uint64_t at = 0; at < range->len; at += CHUNK) {
 		size_t n = range->len - at < CHUNK ? (size_t)(range->len - at) : CHUNK;
-		int rc = disk_read(transaction_disk(job->recovered), buf, range->off + at, n, err);
+		int rc = disk_read(transaction_disk(d->recovered), buf, range->off + at, n, err);
 
 		if (!rc)
-			rc = disk_write(transaction_disk(job->transaction), buf, job->plan.shift + range->off + at, n, err);
+			rc = disk_write(transaction_disk(d->transaction), buf, shift + range->off + at, n, err);
 		if (rc)
 			return rc;
 	}
 	return 0;
 }
 
-int job_recovery_apply(struct p2h_job *job, struct p2h_error *err)
+int job_recovery_apply(struct p2h_job *job, size_t i, struct p2h_error *err)
 {
+	const struct job_disk *d = &job->disk[i];
 	CLEANUP(ranges_done) struct ranges changes = {0};
 	CLEANUP_FREE char *buf = NULL;
 	int rc;
 
-	if (!job->recovered)
+	if (!d->recovered)
 		return 0;
 	buf = malloc(CHUNK);
-	rc = buf ? transaction_changes(job->recovered, &changes, err) : error_nomem(err);
-	for (size_t i = 0; !rc && i < changes.len; i++)
-		rc = copy_range(job, &changes.item[i], buf, err);
+	rc = buf ? transaction_changes(d->recovered, &changes, err) : error_nomem(err);
+	for (size_t n = 0; !rc && n < changes.len; n++)
+		rc = copy_range(d, job_shift(job, i), &changes.item[n], buf, err);
 	return rc;
 }

@@ -133,7 +133,7 @@ static void choose_place(struct planner *p, struct action *a)
 		a->place = PLACE_BIOS_BOOT;
 		a->place_off = f->boot.bios_boot_off;
 		a->place_len = f->boot.bios_boot_len;
-	} else if (p->plan->layout == P2H_LAYOUT_FLAT && !strcmp(f->root_type, "btrfs") && !volume_is_mapped(f->root_volume) &&
+	} else if (p->plan->layout == P2H_LAYOUT_FLAT && !strcmp(f->root_type, "btrfs") && !volume_is_elsewhere(f->root_volume) &&
 		   f->host.core_len <= BTRFS_RESERVED - 512) {
 		a->place = PLACE_GAP;
 		a->place_off = 512;
@@ -149,13 +149,13 @@ static void refuse_inode5(struct planner *p)
 	const struct facts *f = p->facts;
 
 	if (p->plan->layout == P2H_LAYOUT_FLAT)
-		planner_block(p, arena_printf(p->arena, "%s: %s", volume_is_mapped(f->root_volume) ? f->root_volume->device : "superblock", f->root_type),
+		planner_block(p, arena_printf(p->arena, "%s: %s", volume_is_elsewhere(f->root_volume) ? f->root_volume->device : "superblock", f->root_type),
 			      "there is no room in front of it for the boot loader: it cannot be flat",
 			      "--layout partition, which puts 1 MiB in front of it in a new output");
 	else
 		planner_block(p, arena_printf(p->arena, "%llu sectors before the first partition", (unsigned long long)f->boot.gap_sectors),
 			      arena_printf(p->arena, "GRUB's core image of %zu sectors has no place: %s has no boot loader inode", f->host.core_len / 512,
-					   volume_is_mapped(f->root_volume) ? f->root_volume->device : f->root_type),
+					   volume_is_elsewhere(f->root_volume) ? f->root_volume->device : f->root_type),
 			      "make room before the first partition, or a BIOS boot partition on GPT, on a copy");
 }
 
@@ -171,6 +171,6 @@ void rule_boot_loader(struct planner *p)
 	if (!a)
 		return;
 	choose_place(p, a);
-	if (a->place == PLACE_INODE5 && (strncmp(f->root_type, "ext", 3) || volume_is_mapped(f->root_volume)))
+	if (a->place == PLACE_INODE5 && (strncmp(f->root_type, "ext", 3) || volume_is_elsewhere(f->root_volume)))
 		refuse_inode5(p);
 }

@@ -72,7 +72,7 @@ static const char *legacy_device(struct planner *p)
 
 	if (p->plan->layout == P2H_LAYOUT_FLAT)
 		return "(hd0)";
-	if (p->plan->layout == P2H_LAYOUT_PARTITION || !f->boot_number || volume_is_mapped(f->boot_volume))
+	if (p->plan->layout == P2H_LAYOUT_PARTITION || !f->boot_number || volume_is_elsewhere(f->boot_volume))
 		return "(hd0,0)";
 	return arena_printf(p->arena, "(hd0,%u)", f->boot_number - 1);
 }

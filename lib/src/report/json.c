@@ -107,6 +107,27 @@ static void put_output(struct json_writer *w, json_t *root, const struct report_
 	json_put(w, root, "output", output);
 }
 
+static void put_disks(struct json_writer *w, json_t *root, const struct report_input *in)
+{
+	json_t *disks = json_array();
+
+	for (size_t i = 0; i < in->disks; i++) {
+		const struct report_disk *d = &in->disk[i];
+		json_t *object = json_object();
+
+		json_put_text(w, object, "name", d->name);
+		json_put_text(w, object, "device", d->device);
+		json_put_text(w, object, "format", d->format);
+		json_put_number(w, object, "size", d->size);
+		json_put_text(w, object, "output", d->output);
+		json_put_text(w, object, "output_format", d->output_format);
+		if (d->changed_bytes)
+			json_put_number(w, object, "changed_bytes", *d->changed_bytes);
+		json_add(w, disks, object);
+	}
+	json_put(w, root, "disks", disks);
+}
+
 static void put_space(struct json_writer *w, json_t *root, const struct report_input *in)
 {
 	json_t *space;
@@ -149,6 +170,8 @@ static void put_parts(struct json_writer *w, json_t *root, const struct report_i
 			json_put(w, root, "layout_after", json_layout_after(w, in->facts, in->plan));
 	}
 	put_output(w, root, in);
+	if (in->disks)
+		put_disks(w, root, in);
 	put_space(w, root, in);
 	if (in->changed_bytes)
 		json_put_number(w, root, "changed_bytes", *in->changed_bytes);

@@ -7,6 +7,15 @@
 
 #define REPORT_SCHEMA_VERSION 1
 
+/* A further disk of the guest. */
+struct report_disk {
+	const char *name, *device;          /* as the user named it, and as the guest calls it */
+	const char *format;
+	uint64_t size;                      /* bytes */
+	const char *output, *output_format; /* "" without one */
+	const uint64_t *changed_bytes;      /* NULL: not known */
+};
+
 /* Everything a report may speak of; a part that is NULL was not reached. */
 struct report_input {
 	const char *verb;                   /* "convert", "inspect", "verify" */
@@ -16,11 +25,13 @@ struct report_input {
 	const struct verify_report *before; /* the source as it is */
 	const struct verify_report *after;  /* the result */
 	const struct fs_space *space_after; /* of the root file system after the conversion */
-	const uint64_t *changed_bytes;      /* bytes of the disk that differ from the source, in the source's place */
+	const uint64_t *changed_bytes;      /* bytes of all disks that differ from the source, in the source's place */
 	unsigned targets;
 	enum p2h_outcome outcome;
 	bool dry_run, in_place;
 	const char *output_format;          /* "raw", "qcow2", "" */
+	const struct report_disk *disk;     /* further ones, NULL if there are none */
+	size_t disks;
 	const struct strlist *warnings;     /* one line each: duplicate UUIDs on this host, ... */
 };
 

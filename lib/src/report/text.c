@@ -152,7 +152,7 @@ int report_text(const struct report_input *in, struct buf *ret, struct p2h_error
 		for (size_t i = 0; in->warnings && i < in->warnings->len; i++)
 			text_line(ret, "warning: %s", in->warnings->item[i]);
 		if (in->facts)
-			text_image(ret, in->facts);
+			text_image(ret, in);
 		if (in->plan)
 			rc = text_findings(ret, in->plan, err);
 		if (image) {

@@ -11,6 +11,7 @@ void text_section(struct buf *b, const char *fmt, ...) __attribute__((format(pri
 
 /* text_disk.c */
 void text_volumes(struct buf *b, const struct volumes *v, uint64_t disk_size, const char *when);
+void text_further_disks(struct buf *b, const struct report_input *in);
 void text_layout(struct buf *b, const struct report_input *in);
 void text_space(struct buf *b, const struct report_input *in);
 
@@ -27,6 +28,6 @@ int text_files(struct buf *b, const struct changes *changes, struct p2h_error *e
 void text_left_alone(struct buf *b, const struct report_input *in, const struct changes *changes);
 
 /* text_image.c */
-void text_image(struct buf *b, const struct facts *f);
+void text_image(struct buf *b, const struct report_input *in);
 
 #endif

@@ -25,8 +25,8 @@ static void append_volume(struct buf *b, const struct volume *v)
 	if (volume_is_mapped(v)) {
 		buf_printf(&what, "%s  (", v->device);
 	} else {
-		if (v->number)
-			buf_printf(&what, "partition %u", v->number);
+		if (v->number % 1000)
+			buf_printf(&what, "partition %u", v->number % 1000);
 		else
 			buf_puts(&what, "whole disk");
 		buf_printf(&what, "  sectors %llu-%llu (", (unsigned long long)first,
@@ -60,8 +60,35 @@ void text_volumes(struct buf *b, const struct volumes *v, uint64_t disk_size, co
 	else
 		text_line(b, "  %-7s %s, %s%s%s", when, size.data, table_text(v->table), *v->table_id ? " " : "", v->table_id);
 	for (size_t i = 0; i < v->len; i++)
-		if (v->item[i].number || v->table == TABLE_NONE)
+		if (volume_is_mapped(&v->item[i]) || (!v->item[i].disk && (v->item[i].number || v->table == TABLE_NONE)))
 			append_volume(b, &v->item[i]);
+}
+
+void text_further_disks(struct buf *b, const struct report_input *in)
+{
+	for (size_t i = 0; i < in->disks; i++) {
+		const struct report_disk *d = &in->disk[i];
+		CLEANUP(buf_done) struct buf line = {0};
+
+		buf_printf(&line, "%s, %s, ", or_empty(d->name), or_empty(d->format));
+		append_bytes_exact(&line, d->size);
+		if (*or_empty(d->output) && !in->in_place)
+			buf_printf(&line, "; output: %s (%s)", d->output, or_empty(d->output_format));
+		if (d->changed_bytes) {
+			buf_puts(&line, "; changed: ");
+			append_bytes_exact(&line, *d->changed_bytes);
+		}
+		b->failed |= line.failed;
+		if (b->failed)
+			return;
+		text_line(b, "  %s  %s", d->device, line.data);
+		for (size_t n = 0; n < in->facts->volumes.len; n++) {
+			const struct volume *v = &in->facts->volumes.item[n];
+
+			if (v->disk == i + 1 && !volume_is_mapped(v))
+				append_volume(b, v);
+		}
+	}
 }
 
 void text_layout(struct buf *b, const struct report_input *in)
@@ -75,6 +102,7 @@ void text_layout(struct buf *b, const struct report_input *in)
 	text_volumes(b, &f->volumes, f->disk_size, "before");
 	layout_after(f, p, room, &after);
 	text_volumes(b, &after, f->disk_size + p->shift, "after");
+	text_further_disks(b, in);
 	text_line(b, "  layout  %s: %s", layout_name(p->layout), or_empty(p->layout_reason));
 	if (p->shift)
 		text_line(b, "  moved   everything by %llu sectors", (unsigned long long)(p->shift / REPORT_SECTOR));

@@ -111,10 +111,13 @@ static void append_donor(struct buf *b, const struct facts_donor *d)
 	append_field(b, "initramfs", d->initramfs.read ? d->initramfs.kind : d->initramfs.error);
 }
 
-void text_image(struct buf *b, const struct facts *f)
+void text_image(struct buf *b, const struct report_input *in)
 {
+	const struct facts *f = in->facts;
+
 	text_section(b, "Disk");
 	text_volumes(b, &f->volumes, f->disk_size, or_empty(f->format));
+	text_further_disks(b, in);
 	append_system(b, f);
 	append_root(b, f);
 	text_section(b, "Kernels");

@@ -103,7 +103,7 @@ static unsigned count_partitions(const struct volumes *volumes, bool active)
 	for (size_t i = 0; i < volumes->len; i++) {
 		const struct volume *v = &volumes->item[i];
 
-		n += v->number && !volume_is_mapped(v) && (v->active || !active);
+		n += v->number && !volume_is_elsewhere(v) && (v->active || !active);
 	}
 	return n;
 }
@@ -196,7 +196,7 @@ static bool judge_place(struct judgement *j, const struct range *piece)
 	for (size_t i = 0; i < volumes->len; i++) {
 		const struct volume *p = &volumes->item[i];
 
-		if (volume_is_mapped(p) || (!strcmp(p->content, "btrfs") && piece->off >= p->off && piece->off + piece->len <= p->off + BTRFS_RESERVED))
+		if (volume_is_elsewhere(p) || (!strcmp(p->content, "btrfs") && piece->off >= p->off && piece->off + piece->len <= p->off + BTRFS_RESERVED))
 			continue;
 		if ((volumes->table == TABLE_NONE) != !p->number || !overlaps(piece, p->off, p->len) ||
 		    !strcmp(p->type, VOLUME_GPT_BIOS_BOOT))

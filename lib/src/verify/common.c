@@ -168,10 +168,16 @@ static const struct volume *volume_called(const struct verify *v, const struct t
 
 	for (size_t i = 0; i < v->volumes.len; i++) {
 		volume_device(t, &v->volumes.item[i], here, sizeof here);
-		if (!volume_is_mapped(&v->volumes.item[i]) && !strcmp(here, name))
+		if (!volume_is_elsewhere(&v->volumes.item[i]) && !strcmp(here, name))
 			return &v->volumes.item[i];
 	}
 	return NULL;
+}
+
+/* Which name a further disk gets depends on its bus, and on NVMe on the order in which they answer; Xen's are told by the host. */
+static bool keeps_name(const struct target_facts *t, const struct volume *further, const char *name)
+{
+	return t->target == TARGET_XEN_HVM && !strncmp(name, "/dev/xvd", 8) && !strcmp(name, further->device);
 }
 
 static enum device_fit device_by_name(const struct verify *v, const char *name, const struct volume **ret, char *why,
@@ -195,6 +201,12 @@ static enum device_fit device_by_name(const struct verify *v, const char *name, 
 
 		if (!(v->targets & t->target) || volume_called(v, t, name) == wanted)
 			continue;
+		if (volume_is_elsewhere(wanted)) {
+			if (keeps_name(t, wanted, name))
+				continue;
+			snprintf(why, size, "%s has another name on %s: use UUID=%s", name, t->name, wanted->uuid);
+			return DEVICE_RENAMED;
+		}
 		volume_device(t, wanted, here, sizeof here);
 		snprintf(why, size, "%s is %s on %s: use UUID=%s", name, here, t->name, wanted->uuid);
 		return DEVICE_RENAMED;

@@ -131,7 +131,7 @@ enum device_fit {
 /* spec: /dev/..., UUID=, LABEL=, PARTUUID=. why: one phrase for the evidence when it does not fit. */
 enum device_fit device_find(const struct verify *v, const char *spec, const struct volume **ret, char *why, size_t size);
 
-/* watch.c: passes reads on to `under` (borrowed) and keeps the first that failed in *first. */
+/* watch.c: passes reads on to `under` (borrowed) and the disks behind it, and keeps the first that failed in *first. */
 int watch_open(struct disk *under, struct p2h_error *first, struct disk **ret, struct p2h_error *err);
 
 /* core.c */

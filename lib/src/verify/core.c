@@ -119,20 +119,17 @@ static void expand(const struct simulation *s, const char *line, size_t len, str
 static const struct volume *volume_of(const struct verify *v, const char *grub_device)
 {
 	const char *comma;
-	unsigned number = 0;
+	unsigned number = 0, disk = 0;
 
 	if (!strncmp(grub_device, "UUID=", 5) || !strncmp(grub_device, "LABEL=", 6))
 		return volumes_find(&v->volumes, grub_device);
-	if (strncmp(grub_device, "hd0", 3) && *grub_device != ',')
+	if (sscanf(grub_device, "hd%2u", &disk) != 1 && *grub_device != ',')
 		return NULL;
 	comma = strchr(grub_device, ',');
 	if (comma && sscanf(comma, ",msdos%5u", &number) != 1 && sscanf(comma, ",gpt%5u", &number) != 1 &&
 	    sscanf(comma, ",%5u", &number) != 1)
 		return NULL;
-	for (size_t i = 0; i < v->volumes.len; i++)
-		if (v->volumes.item[i].number == number)
-			return &v->volumes.item[i];
-	return NULL;
+	return volumes_number(&v->volumes, disk ? VOLUME_FURTHER + 1000 * (disk - 1) + number : number);
 }
 
 /* search --file: the first volume that has it. */

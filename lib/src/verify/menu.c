@@ -38,15 +38,12 @@ static bool find_menu(struct verify *v)
 	static const char *const usual[][2] = {{"/boot/grub/grub.cfg", "/grub/grub.cfg"},
 					       {"/boot/grub2/grub.cfg", "/grub2/grub.cfg"}};
 	bool separate = v->guest->boot_number != v->guest->root_number;
-	const struct volume *volume = NULL;
+	const struct volume *volume = volumes_number(&v->volumes, v->guest->boot_number);
 
 	if (v->config_ok)
 		return true;
 	if (v->core_ok)
 		return false;
-	for (size_t i = 0; i < v->volumes.len; i++)
-		if (v->volumes.item[i].number == v->guest->boot_number)
-			volume = &v->volumes.item[i];
 	if (!volume || grub_view_open(v, volume, &v->grub, NULL))
 		return false;
 	for (size_t i = 0; i < 2; i++) {

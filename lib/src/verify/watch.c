@@ -52,6 +52,7 @@ static int watch_extent(struct disk *d, uint64_t off, struct disk_extent *ret, s
 
 static void watch_close(struct disk *d)
 {
+	disk_close(d->next);
 	free(d);
 }
 
@@ -67,6 +68,7 @@ static const struct disk_ops watch_ops = {
 int watch_open(struct disk *under, struct p2h_error *first, struct disk **ret, struct p2h_error *err)
 {
 	struct watch_disk *w = calloc(1, sizeof *w);
+	int rc;
 
 	if (!w)
 		return error_nomem(err);
@@ -76,6 +78,12 @@ int watch_open(struct disk *under, struct p2h_error *first, struct disk **ret, s
 	w->d.format = under->format;
 	w->d.drive = under->drive;
 	w->d.drive_off = under->drive_off;
+	w->d.device = under->device;
+	rc = under->next ? watch_open(under->next, first, &w->d.next, err) : 0;
+	if (rc) {
+		free(w);
+		return rc;
+	}
 	*ret = &w->d;
 	return 0;
 }

@@ -1,5 +1,6 @@
 #include "volume/volume.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -42,7 +43,7 @@ static bool table_is_used(const struct volumes *v)
 	return false;
 }
 
-int volumes_probe(struct disk *d, struct volumes *ret, struct p2h_error *err)
+static int probe_disk(struct disk *d, struct volumes *ret, struct p2h_error *err)
 {
 	CLEANUP(volumes_done) struct volumes found = {0};
 	struct volume *whole;
@@ -77,7 +78,55 @@ int volumes_probe(struct disk *d, struct volumes *ret, struct p2h_error *err)
 	return 0;
 }
 
+/* What a further disk holds, behind what is there already. */
+static int add_further(struct volumes *all, struct disk *d, unsigned disk, struct p2h_error *err)
+{
+	CLEANUP(volumes_done) struct volumes more = {0};
+	const char *between = isdigit((unsigned char)d->device[strlen(d->device) - 1]) ? "p" : "";
+	struct volume *bigger;
+	int rc = disk > VOLUME_DISKS ? error_set(err, P2H_UNSUPPORTED, "%s: more than %u further disks", d->name, VOLUME_DISKS) : probe_disk(d, &more, err);
+
+	if (rc)
+		return rc;
+	bigger = reallocarray(all->item, all->len + more.len, sizeof(*bigger));
+	if (!bigger)
+		return error_nomem(err);
+	all->item = bigger;
+	for (size_t i = more.table == TABLE_NONE ? 0 : 1; i < more.len; i++) {
+		struct volume *v = &bigger[all->len++];
+
+		*v = more.item[i];
+		v->disk = disk;
+		if (v->number)
+			snprintf(v->device, sizeof(v->device), "%.100s%s%u", d->device, between, v->number);
+		else
+			snprintf(v->device, sizeof(v->device), "%.100s", d->device);
+		v->number += VOLUME_FURTHER + 1000 * (disk - 1);
+	}
+	return 0;
+}
+
+int volumes_probe(struct disk *d, struct volumes *ret, struct p2h_error *err)
+{
+	CLEANUP(volumes_done) struct volumes found = {0};
+	unsigned disk = 0;
+	int rc = probe_disk(d, &found, err);
+
+	while (!rc && (d = d->next))
+		rc = add_further(&found, d, ++disk, err);
+	if (rc)
+		return rc;
+	*ret = found;
+	found = (struct volumes){0};
+	return 0;
+}
+
 bool volume_is_mapped(const struct volume *v)
+{
+	return v->number >= VOLUME_MAPPED && v->number < VOLUME_FURTHER;
+}
+
+bool volume_is_elsewhere(const struct volume *v)
 {
 	return v->number >= VOLUME_MAPPED;
 }
@@ -89,7 +138,7 @@ bool volume_is_layer(const struct volume *v)
 
 void volume_describe(const struct volume *v, char *buf, size_t size)
 {
-	if (volume_is_mapped(v))
+	if (volume_is_elsewhere(v))
 		snprintf(buf, size, "%s", v->device);
 	else if (v->number)
 		snprintf(buf, size, "partition %u", v->number);
@@ -97,9 +146,63 @@ void volume_describe(const struct volume *v, char *buf, size_t size)
 		snprintf(buf, size, "the whole disk");
 }
 
+struct disk *volume_disk(struct disk *d, const struct volume *v)
+{
+	for (unsigned i = 0; i < v->disk && d->next; i++)
+		d = d->next;
+	return d;
+}
+
 int volume_open(struct disk *d, const struct volume *v, struct disk **ret, struct p2h_error *err)
 {
-	return disk_slice_open(d, v->off, v->len, ret, err);
+	return disk_slice_open(volume_disk(d, v), v->off, v->len, ret, err);
+}
+
+/* The letter of a disk in the names that kernels gave one bus after another ("/dev/xvdb1", "/dev/sdb1" -> 'b'), and what follows it; 0: another name. */
+static char disk_letter(const char *device, const char **ret_rest)
+{
+	static const char *const stem[] = {"/dev/xvd", "/dev/sd", "/dev/hd", "/dev/vd"};
+
+	for (size_t i = 0; i < sizeof(stem) / sizeof(stem[0]); i++) {
+		size_t n = strlen(stem[i]);
+
+		if (strncmp(device, stem[i], n) || device[n] < 'a' || device[n] > 'z')
+			continue;
+		*ret_rest = device + n + 1;
+		return device[n];
+	}
+	return 0;
+}
+
+bool volume_is_disk_name(const char *device)
+{
+	unsigned controller, name_space;
+	const char *rest;
+	char letter = disk_letter(device, &rest), end;
+
+	if (letter)
+		return !*rest && letter != 'a';
+	return sscanf(device, "/dev/nvme%2un%1u%c", &controller, &name_space, &end) == 2 && controller > 0;
+}
+
+/* By the name that it was given, else by its letter: an old kernel's /dev/sdf is the next one's /dev/xvdf. A whole disk may have been attached as xvdf1. */
+static const struct volume *find_further(const struct volumes *v, const char *device)
+{
+	const char *rest, *own_rest;
+	char letter = disk_letter(device, &rest);
+
+	for (int pass = 0; pass < 3; pass++)
+		for (size_t i = 0; i < v->len; i++) {
+			const struct volume *one = &v->item[i];
+
+			if (one->number < VOLUME_FURTHER)
+				continue;
+			if (pass == 0 ? !strcmp(one->device, device)
+				      : letter && disk_letter(one->device, &own_rest) == letter &&
+						(pass == 1 ? !strcmp(own_rest, rest) : !*own_rest && !strcmp(rest, "1")))
+				return one;
+		}
+	return NULL;
 }
 
 /* "/dev/xvda3", "/dev/sda3", "/dev/hda3", "/dev/vda3", "/dev/nvme0n1p3" -> 3, "/dev/xvda" -> 0; another disk or no disk: -1. */
@@ -201,6 +304,7 @@ const struct volume *volumes_find(const struct volumes *v, const char *device)
 {
 	static const char *const tag[] = {"UUID", "LABEL", "PARTUUID", "PARTLABEL"};
 	static const char *const dir[] = {"/dev/disk/by-uuid/", "/dev/disk/by-label/", "/dev/disk/by-partuuid/", "/dev/disk/by-partlabel/"};
+	const struct volume *further;
 	int number;
 
 	for (size_t i = 0; i < sizeof(tag) / sizeof(tag[0]); i++) {
@@ -211,14 +315,14 @@ const struct volume *volumes_find(const struct volumes *v, const char *device)
 		if (!strncmp(device, dir[i], strlen(dir[i])))
 			return find_by_tag(v, tag[i], device + strlen(dir[i]));
 	}
+	further = find_further(v, device);
+	if (further)
+		return further;
 	number = device_number(device);
 	if (number < 0)
 		return find_mapped(v, device);
 	/* A file system on the whole volume was attached as /dev/xvda1 or /dev/sda1, as EC2 does it, or as the whole device. */
 	if (v->table == TABLE_NONE)
 		return number <= 1 && v->len ? &v->item[0] : NULL;
-	for (size_t i = 1; i < v->len; i++)
-		if (v->item[i].number == (unsigned)number)
-			return &v->item[i];
-	return NULL;
+	return number ? volumes_number(v, (unsigned)number) : NULL;
 }
