@@ -57,6 +57,16 @@ equal() {
 	fi
 }
 
+# refused WHAT STATUS REGEX COMMAND...: the program has to end so, with one line that says why
+refused() {
+	local what=$1 expected=$2 regex=$3 status=0
+	shift 3
+	"$@" >/dev/null 2>"$work/stderr" || status=$?
+	equal "$what: exit status" "$expected" "$status"
+	check "$what: one line that says why" grep -qE "^pv2hvm: .*$regex" "$work/stderr"
+	equal "$what: one line" 1 "$(wc -l <"$work/stderr")"
+}
+
 finish() {
 	printf '%s checks, %s failed\n' "$checks" "$failures"
 	[ "$checks" -gt 0 ] && [ "$failures" = 0 ]

@@ -10,16 +10,6 @@ donor=$(sample donor-bookworm)
 convert() { "$PV2HVM" convert "$@" --donor "$donor"; }
 format() { qemu-img info --output=json "$1" | jq -r .format; }
 
-# refused WHAT STATUS REGEX COMMAND...
-refused() {
-	local what=$1 expected=$2 regex=$3 status=0
-	shift 3
-	"$@" >/dev/null 2>"$work/stderr" || status=$?
-	equal "$what: exit status" "$expected" "$status"
-	check "$what: one line that says why" grep -qE "^pv2hvm: .*$regex" "$work/stderr"
-	equal "$what: one line" 1 "$(wc -l <"$work/stderr")"
-}
-
 # --- formats: the same result whatever the source lies in
 check "raw: converts" convert "$guest" -o "$work/from-raw.raw"
 for kind in qcow2 vmdk vhdx vdi; do
