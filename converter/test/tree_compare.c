@@ -295,10 +295,13 @@ static bool same_attributes(ext2_ino_t a, ext2_ino_t b)
 }
 
 /* What an edit of a file, another file in its place, and what a change of a directory's entries may change of the inode itself */
-static const char *const of_edit[] = {"inode", "size", "atime", "mtime", "ctime", "crtime", "generation", "version", "content", NULL};
+static const char *const of_edit[] = {"inode", "size", "atime", "mtime", "ctime", "crtime", "generation", "version", "content", "form", NULL};
 static const char *const of_replacement[] = {"inode", "mode", "owner", "links", "size", "atime", "mtime", "ctime", "crtime", "flags",
-					     "generation", "version", "content", "attributes", NULL};
-static const char *const of_entries[] = {"size", "mtime", "ctime", "links", "flags", "version", NULL};
+					     "generation", "version", "content", "form", "attributes", NULL};
+static const char *const of_entries[] = {"size", "mtime", "ctime", "links", "flags", "version", "form", NULL};
+
+/* Flags that say how a content is stored, which may change with its length */
+#define FORM ((unsigned)(EXT4_INLINE_DATA_FL | EXT4_EXTENTS_FL))
 
 static bool among(const char *const *list, const char *name)
 {
@@ -357,7 +360,8 @@ static void compare_inode(const char *path, ext2_ino_t a, ext2_ino_t b, bool ent
 	differs(&f, x.i_ctime != y.i_ctime || x.i_ctime_extra != y.i_ctime_extra, "ctime");
 	differs(&f, x.i_crtime != y.i_crtime || x.i_crtime_extra != y.i_crtime_extra, "crtime");
 	differs(&f, x.i_dtime != y.i_dtime, "dtime");
-	differs(&f, x.i_flags != y.i_flags, "flags");
+	differs(&f, (x.i_flags ^ y.i_flags) & ~FORM, "flags");
+	differs(&f, (x.i_flags ^ y.i_flags) & FORM, "form");
 	differs(&f, x.i_generation != y.i_generation, "generation");
 	differs(&f, x.osd1.linux1.l_i_version != y.osd1.linux1.l_i_version || x.i_version_hi != y.i_version_hi, "version");
 	differs(&f, x.i_projid != y.i_projid, "project");

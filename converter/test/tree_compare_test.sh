@@ -60,5 +60,12 @@ differences 'rm /dir/link\nsymlink /dir/link gone' '' >"$work/said"
 check "another link target" grep -q 'UNNAMED changed /dir/link: .*content' "$work/said"
 differences "rm /dir/hard\nwrite $work/new /dir/hard" '' >"$work/said"
 check "a hard link that became a file of its own" grep -q 'UNNAMED changed /dir/hard: inode.*content' "$work/said"
+# A file that becomes too long for its inode
+mke2fs -q -F -t ext4 -O inline_data -d "$work/tree" "$work/before.img" 4M >/dev/null
+printf '%3000s' x >"$work/long"
+edit="rm /dir/other\nwrite $work/long /dir/other"
+differences "$edit" /dir/other >"$work/said"
+check "an edit that moves a content out of its inode" grep -q 'named changed /dir/other: .*content.*form\|named changed /dir/other: .*form.*content' "$work/said"
+check "only as an edit" grep -q 'UNNAMED changed /dir/other: .*form' <(differences "$edit" '')
 equal "a file system that cannot be read" 2 "$("$compare" "$work/new" "$work/before.img" >/dev/null 2>&1 && echo 0 || echo $?)"
 finish
