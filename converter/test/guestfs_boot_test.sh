@@ -57,8 +57,8 @@ equal "and finds the same kernels, menus and services" "$(jq -S '.guest | del(.f
 	"$(jq -S '.guest | del(.file_system.features)' "$work/by-guestfs.json")"
 rm -f "$work/ext.raw" "$work/xfs.raw"
 
-# --- a guest on XFS
-check "converts a guest on XFS" "$PV2HVM" convert "$guest" --donor "$ext_donor" -o "$work/hvm.raw" --target nitro,kvm --report "$work/report.json"
+# --- a guest on XFS, with that donor: one appliance for both
+check "converts a guest on XFS" "$PV2HVM" convert "$guest" --donor "$donor" -o "$work/hvm.raw" --target nitro,kvm --report "$work/report.json"
 equal "the guest is unchanged" "$sum_guest" "$(sum "$guest")"
 equal "its root" "xfs $uuid" "$(jq -r '.source | .volumes[.root] | "\(.content) \(.uuid)"' "$work/report.json")"
 equal "it is in a partition" 'partition 1 2048' \

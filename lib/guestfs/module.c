@@ -245,7 +245,8 @@ static int array_layer(guestfs_h *g, const char *device, appliance_add_layer add
 	if (!detail)
 		return -1;
 	array_uuid(list_value(detail, "uuid"), uuid);
-	add(arg, APPLIANCE_RAID, device, uuid, list_value(detail, "devname"), list_value(detail, "level"));
+	add(arg, APPLIANCE_RAID, device, uuid, list_value(detail, "devname"), list_value(detail, "level"),
+	    (unsigned)strtoul(list_value(detail, "devices"), NULL, 10));
 	free_list(detail);
 	return 0;
 }
@@ -257,7 +258,7 @@ static int volume_layers(guestfs_h *g, const char *lv, appliance_add_layer add, 
 	char **uuids = group ? guestfs_vgpvuuids(g, group) : NULL;
 
 	for (char **u = uuids; u && *u; u++)
-		add(arg, APPLIANCE_LVM, lv, *u, "", "");
+		add(arg, APPLIANCE_LVM, lv, *u, "", "", 0);
 	free(group);
 	free_list(uuids);
 	return uuids ? 0 : -1;

@@ -83,6 +83,22 @@ static void test_logical_volume(void **state)
 	done(&x);
 }
 
+static void test_incomplete_array(void **state)
+{
+	struct planfixture x;
+
+	(void)state;
+	in_layers(&x, VOLUME_RAID, "/dev/md0");
+	strcpy(x.volume[1].raid, "raid1");
+	x.volume[1].missing = 1;
+	holds(&x, "sbin/mdadm");
+	planfixture_make(&x);
+	assert_false(x.plan.blocked);
+	assert_string_equal(says(&x), "1 of the array's disks is not given");
+	assert_non_null(strstr(planfixture_finding(&x, "storage")->advice, "--disk"));
+	done(&x);
+}
+
 static void test_flat(void **state)
 {
 	struct planfixture x;
@@ -179,7 +195,7 @@ static void test_subvolume(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_logical_volume), cmocka_unit_test(test_flat), cmocka_unit_test(test_encrypted), cmocka_unit_test(test_subvolume),
+		cmocka_unit_test(test_logical_volume), cmocka_unit_test(test_incomplete_array), cmocka_unit_test(test_flat), cmocka_unit_test(test_encrypted), cmocka_unit_test(test_subvolume),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

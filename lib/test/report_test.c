@@ -553,6 +553,49 @@ static void test_json_members(void **state)
 	json_decref(root);
 }
 
+static void add_disk(struct sample *s, struct report_disk *disk, const uint64_t *changed)
+{
+	static struct facts_mount mount[] = {{"/", 0}, {"/data", VOLUME_FURTHER}};
+
+	*disk = (struct report_disk){.name = "da\nta.qcow2", .device = "/dev/xvdf", .format = "qcow2", .size = 1 << 20, .output = "data-hvm.qcow2",
+				     .output_format = "qcow2", .changed_bytes = changed};
+	s->in.disk = disk;
+	s->in.disks = 1;
+	s->volume[1] = (struct volume){.number = VOLUME_FURTHER, .disk = 1, .device = "/dev/xvdf", .len = 1 << 20, .content = "ext4", .uuid = "22"};
+	s->facts.volumes.len = 2;
+	s->facts.mount = mount;
+	s->facts.mounts = 2;
+}
+
+/* Beside the first disk's layout, which they are no part of; their volumes are in the list of all. */
+static void test_further_disks(void **state)
+{
+	static const struct expected want[] = {
+		{"disks.0.name", "da\\x0Ata.qcow2"}, {"disks.0.device", "/dev/xvdf"}, {"disks.0.size", "1048576"}, {"disks.0.output", "data-hvm.qcow2"},
+		{"disks.0.changed_bytes", "4096"}, {"disks.1", NULL}, {"source.volumes.1.number", "2000"}, {"source.volumes.1.device", "/dev/xvdf"},
+		{"source.mounts.1", "{\"path\":\"/data\",\"volume\":2000}"}, {"layout_after.partitions.1", NULL},
+	};
+	CLEANUP_FREE char *text = NULL, *image = NULL;
+	const uint64_t changed = 4096;
+	struct report_disk disk;
+	struct sample s;
+	json_t *root;
+
+	(void)state;
+	fill(&s);
+	add_disk(&s, &disk, &changed);
+	root = json_of(&s);
+	assert_members(root, want, ARRAY_LEN(want));
+	json_decref(root);
+	text = text_of(&s);
+	assert_non_null(strstr(text, "\n  /dev/xvdf  da\\x0Ata.qcow2, qcow2, 1.0 MiB (1048576 bytes); output: data-hvm.qcow2 (qcow2); changed: 4.0 KiB (4096 bytes)\n"
+				     "          whole disk  sectors 0-2047 (1.0 MiB), ext4 UUID=22\n"));
+	assert_non_null(strstr(text, "\n  /dev/xvdf (ext4)\n")); /* left alone */
+	s.in.verb = "inspect";
+	image = text_of(&s);
+	assert_non_null(strstr(image, "\n  /data        /dev/xvdf, ext4 UUID=22\n"));
+}
+
 static void test_json_leaves_out_what_was_not_reached(void **state)
 {
 	static const char *const absent[] = {"guest", "donor", "host", "findings", "plan", "layout_after", "output", "space", "changed_bytes"};
@@ -763,7 +806,9 @@ static void test_schema(void **state)
 	const char *tmp = getenv("TMPDIR");
 	char dir[512], full[600], verify[600], inspect[600], refused[600];
 	const char *argv[] = {"python3", "-c", validator, P2H_SOURCE_DIR "/docs/report.schema.json", full, verify, inspect, refused, NULL};
+	const uint64_t changed = 4096;
 	struct p2h_error err = {0};
+	struct report_disk disk;
 	struct sample s;
 	int rc, status = 0;
 
@@ -775,6 +820,7 @@ static void test_schema(void **state)
 	snprintf(inspect, sizeof(inspect), "%s/inspect", dir);
 	snprintf(refused, sizeof(refused), "%s/refused", dir);
 	fill(&s);
+	add_disk(&s, &disk, &changed);
 	s.facts.boot_number = 2; /* then the report speaks of /boot's room too */
 	write_json(&s, full);
 	s.in.outcome = P2H_OUTCOME_REFUSED;
@@ -817,6 +863,7 @@ int main(void)
 		cmocka_unit_test(test_escape),
 		cmocka_unit_test(test_hostile_strings),
 		cmocka_unit_test(test_json_members),
+		cmocka_unit_test(test_further_disks),
 		cmocka_unit_test(test_json_leaves_out_what_was_not_reached),
 		cmocka_unit_test(test_verdicts),
 		cmocka_unit_test(test_changes_of_one_path),

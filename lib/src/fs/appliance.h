@@ -50,6 +50,7 @@ struct appliance_mapped {
 	char luks[40];     /* UUID of the encrypted volume below it, "" if there is none */
 	bool lvm, encrypted; /* what lies between it and the drive */
 	char raid[16];     /* likewise: "raid1", "" for no array */
+	unsigned missing;  /* devices of that array that no drive has */
 	char type[32], uuid[40], label[256]; /* libblkid's; "" if it has none */
 	uint64_t size;     /* bytes */
 };

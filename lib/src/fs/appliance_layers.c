@@ -18,7 +18,8 @@ void appliance_layers_done(struct appliance *a)
 	a->layers = 0;
 }
 
-static void add_layer(void *arg, enum appliance_layer kind, const char *device, const char *below, const char *name, const char *level)
+static void add_layer(void *arg, enum appliance_layer kind, const char *device, const char *below, const char *name, const char *level,
+		      unsigned devices)
 {
 	struct appliance *a = arg;
 	struct layer *bigger = reallocarray(a->layer, a->layers + 1, sizeof(*bigger)), *l;
@@ -34,6 +35,7 @@ static void add_layer(void *arg, enum appliance_layer kind, const char *device, 
 	snprintf(l->below, sizeof(l->below), "%s", below);
 	snprintf(l->name, sizeof(l->name), "%s", name);
 	snprintf(l->level, sizeof(l->level), "%s", level);
+	l->devices = devices;
 }
 
 /* What the module told before is told again; encrypted volumes that are open stay known. */
@@ -97,7 +99,7 @@ static int unlock_with(struct appliance *a, const char *device, const char *uuid
 	if (errnum)
 		return error_set(err, P2H_USAGE, "--key %.*s:...: this key does not open %s (UUID %s)", (int)strcspn(key, ":"), key, device, uuid);
 	snprintf(mapped, sizeof(mapped), "/dev/mapper/%s", name);
-	add_layer(a, APPLIANCE_LUKS, mapped, uuid, "", "");
+	add_layer(a, APPLIANCE_LUKS, mapped, uuid, "", "", 0);
 	*ret_opened = true;
 	return 0;
 }
@@ -179,6 +181,19 @@ static bool has_member(const struct appliance_drive *drive, const char *uuid)
 	return false;
 }
 
+/* Of all drives; what lies in layers counts as there. */
+static unsigned count_members(const struct appliance *a, const char *uuid)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < a->drives; i++)
+		for (size_t k = 0; k < a->drive[i]->members; k++)
+			n += !strcmp(a->drive[i]->member[k].uuid, uuid);
+	for (size_t i = 0; i < a->layers; i++)
+		n += !strcmp(a->layer[i].content.uuid, uuid);
+	return n;
+}
+
 /* Follows a device down to the drives; false: to none of this one. */
 static bool look_below(const struct appliance_drive *drive, const char *device, struct appliance_mapped *ret, int depth)
 {
@@ -191,8 +206,10 @@ static bool look_below(const struct appliance_drive *drive, const char *device, 
 		if (strcmp(l->device, device))
 			continue;
 		ret->lvm |= l->kind == APPLIANCE_LVM;
-		if (l->kind == APPLIANCE_RAID)
+		if (l->kind == APPLIANCE_RAID) {
 			memcpy(ret->raid, l->level, sizeof(ret->raid));
+			ret->missing = l->devices > count_members(a, l->below) ? l->devices - count_members(a, l->below) : 0;
+		}
 		ret->encrypted |= l->kind == APPLIANCE_LUKS;
 		if (l->kind == APPLIANCE_LUKS && !*ret->luks)
 			memcpy(ret->luks, l->below, sizeof(ret->luks));

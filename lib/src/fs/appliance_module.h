@@ -10,7 +10,7 @@
 
 #include "fs/fs.h"
 
-#define APPLIANCE_MODULE_ABI 2u
+#define APPLIANCE_MODULE_ABI 3u
 #define APPLIANCE_MODULE_SYMBOL "p2h_appliance_module"
 
 struct appliance_setup {
@@ -32,9 +32,10 @@ typedef void (*appliance_add_name)(void *arg, const char *name, const struct fs_
 typedef void (*appliance_add_xattr)(void *arg, const char *name, const void *value, size_t len);
 /*
  * `device` lies on what has this UUID (libblkid's): a logical volume on each physical volume of its group, an array on its members, with name and level as
- * their superblock says ("host:0", "raid1"; "" elsewhere). Not on devices by name: the appliance's kernel may number drives in another order.
+ * their superblock says ("host:0", "raid1"; "" elsewhere), which is made for so many devices (0 elsewhere). Not on devices by name: the appliance's kernel may number drives in another order.
  */
-typedef void (*appliance_add_layer)(void *arg, enum appliance_layer layer, const char *device, const char *below, const char *name, const char *level);
+typedef void (*appliance_add_layer)(void *arg, enum appliance_layer layer, const char *device, const char *below, const char *name, const char *level,
+				    unsigned devices);
 typedef void (*appliance_add_subvolume)(void *arg, const char *path, bool is_default);
 
 struct appliance_module {

@@ -24,6 +24,7 @@ struct appliance_drive {
 struct layer {
 	enum appliance_layer kind;
 	char device[128], below[40], name[128], level[16];
+	unsigned devices; /* of an array: how many it was made for */
 	struct appliance_content content;
 };
 

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "inspect/parts.h"
+#include "parse/fstab.h"
 
 /* The format of an XFS: xfs_format.h, sb_versionnum, big-endian at byte 100; the low four bits are the version. */
 static int read_xfs(struct guest *guest, struct facts *f, struct p2h_error *err)
@@ -113,6 +114,31 @@ static int read_disk(struct guest *guest, struct facts *f, struct p2h_error *err
 	return rc;
 }
 
+static void add_mount(struct facts *f, const char *path, unsigned number)
+{
+	struct facts_mount *m = arena_push(&f->arena, &f->mount, &f->mounts, sizeof(*m));
+
+	if (m)
+		*m = (struct facts_mount){arena_strdup(&f->arena, path), number};
+}
+
+static int read_mounts(struct facts *f, struct p2h_error *err)
+{
+	CLEANUP(fstab_done) struct fstab table = {0};
+	const struct facts_file *file = facts_file(f, "/etc/fstab");
+	int rc = file ? fstab_parse(file->text, file->len, &table, err) : 0;
+
+	add_mount(f, "/", f->root_number);
+	for (size_t i = 0; !rc && i < table.len; i++) {
+		const char *path = table.item[i].text[FSTAB_FILE];
+		const struct volume *v = volumes_find(&f->volumes, table.item[i].text[FSTAB_SPEC]);
+
+		if (v && path[0] == '/' && path[1])
+			add_mount(f, path, v->number);
+	}
+	return rc;
+}
+
 int facts_read(struct guest *guest, const char *source_name, struct guest *donor, const char *donor_name,
 	       const char *kernel, struct facts *ret, struct p2h_error *err)
 {
@@ -124,6 +150,8 @@ int facts_read(struct guest *guest, const char *source_name, struct guest *donor
 	rc = read_disk(guest, &f, err);
 	if (!rc)
 		rc = read_files(guest->fs, &f, err);
+	if (!rc)
+		rc = read_mounts(&f, err);
 	if (!rc)
 		rc = read_system(guest->fs, &f, err);
 	if (!rc)

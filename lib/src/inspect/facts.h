@@ -76,6 +76,12 @@ struct facts_host {
 	size_t core_len;
 };
 
+/* A line of fstab whose device is a volume of the guest. */
+struct facts_mount {
+	const char *path;
+	unsigned number; /* the volume's */
+};
+
 /* What was found of a volume before anything was read (a journal that was not replayed, damage), and done about it. */
 struct facts_recovery {
 	unsigned number;
@@ -117,6 +123,8 @@ struct facts {
 	size_t recoveries;
 	int64_t clock;               /* when the root file system was last written: the time that changes get */
 	struct strlist unmounted;
+	struct facts_mount *mount;   /* "/" first, then as in fstab */
+	size_t mounts;
 
 	const char *os_id, *os_version, *os_name;
 	enum init_kind init;

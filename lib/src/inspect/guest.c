@@ -122,6 +122,7 @@ static int add_mapped(struct guest *g, unsigned disk, const struct appliance_map
 	g->volumes.item = bigger;
 	v = &bigger[g->volumes.len];
 	*v = (struct volume){.number = VOLUME_MAPPED, .disk = disk, .len = m->size};
+	v->missing = m->missing;
 	v->layers = (m->lvm ? VOLUME_LVM : 0) | (*m->raid ? VOLUME_RAID : 0) | (m->encrypted ? VOLUME_LUKS : 0);
 	for (size_t i = 0; i < g->volumes.len; i++)
 		v->number += volume_is_mapped(&bigger[i]);

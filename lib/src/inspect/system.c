@@ -22,6 +22,36 @@ static const char *assignment(struct facts *f, const struct facts_file *file, co
 	return value ? arena_strdup(&f->arena, value) : "";
 }
 
+/* "CentOS release 5.11 (Final)", and SUSE's line "VERSION = 11" */
+static const char *older_version(struct facts *f, const char *text)
+{
+	static const char *const before[] = {"VERSION = ", "release "};
+
+	for (size_t i = 0; i < sizeof(before) / sizeof(before[0]); i++) {
+		const char *at = strstr(text, before[i]);
+
+		if (at) {
+			at += strlen(before[i]);
+			return arena_printf(&f->arena, "%.*s", (int)strspn(at, "0123456789."), at);
+		}
+	}
+	return "";
+}
+
+/* Which of Red Hat's relatives, or SUSE's, says so in its first words; with the name that it has in os-release(5). */
+static const char *derivative(const char *name, const char *otherwise)
+{
+	static const struct {
+		const char *start, *id;
+	} known[] = {{"CentOS", "centos"}, {"Scientific Linux", "scientific"}, {"Oracle", "ol"}, {"Enterprise Linux", "ol"}, {"Fedora", "fedora"},
+		     {"openSUSE", "opensuse"}};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (!strncmp(name, known[i].start, strlen(known[i].start)))
+			return known[i].id;
+	return otherwise;
+}
+
 /* Distributions from before os-release. Red Hat's lsb-release names no distribution; Debian's derivatives have a debian_version too. */
 static bool read_older_release(struct fs *fs, struct facts *f)
 {
@@ -36,9 +66,10 @@ static bool read_older_release(struct fs *fs, struct facts *f)
 
 		if (fs_read(fs, old[i].path, 4096, &text, NULL) || !text.len)
 			continue;
+		f->os_version = older_version(f, text.data);
 		text.data[strcspn(text.data, "\r\n")] = '\0';
 		f->os_name = arena_strdup(&f->arena, text.data);
-		f->os_id = old[i].id;
+		f->os_id = derivative(text.data, old[i].id);
 		return true;
 	}
 	if (!fs_read(fs, "/etc/lsb-release", 4096, &lsb, NULL) && lsb.len) {

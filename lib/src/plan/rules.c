@@ -145,7 +145,7 @@ static const struct rule table[] = {
 	 "such a kernel knows no file system by its UUID, and does not wait for disks that appear late",
 	 "kernel-parameters.txt: root=, rootwait; Linux block/early-lookup.c; GRUB manual: GRUB_DISABLE_LINUX_PARTUUID", rule_root_wait},
 	{"storage", SEVERITY_BOOT, "a root or /boot on a logical volume, an array, an encrypted volume or a btrfs subvolume",
-	 "root= by the name that the initramfs activates; rd.auto=1 for dracut, rootflags=subvol= for btrfs, the guest's crypttab for initramfs-tools; refuses an initramfs without lvm, mdadm or cryptsetup, and a /boot that GRUB could not unlock",
+	 "root= by the name that the initramfs activates; rd.auto=1 for dracut, rootflags=subvol= for btrfs, the guest's crypttab for initramfs-tools; tells of an array whose disks are not all there; refuses an initramfs without lvm, mdadm or cryptsetup, and a /boot that GRUB could not unlock",
 	 "before the root is mounted, only programs in the initramfs can put it together", "initramfs-tools(7), crypttab(5), dracut.cmdline(7), btrfs(5); GRUB manual: cryptomount",
 	 rule_storage},
 	{"ia32", SEVERITY_BOOT, "a 32-bit userland, or one that can run 32-bit programs too, under a 64-bit kernel",

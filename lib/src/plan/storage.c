@@ -135,10 +135,23 @@ static void check_boot(struct planner *p, const struct volume *v)
 			      "move /boot to a partition of its own on a copy (cryptsetup convert --type luks1 where all its keys are PBKDF2)");
 }
 
+/* What is written to it here, the others do not have: the machine that has all of them takes the newer half, and leaves the rest out. */
+static void tell_incomplete(struct planner *p)
+{
+	const struct volumes *v = &p->facts->volumes;
+
+	for (size_t i = 0; i < v->len; i++)
+		if (v->item[i].missing)
+			planner_tell(p, arena_printf(p->arena, "%s: %s", v->item[i].device, v->item[i].raid),
+				     arena_printf(p->arena, "%u of the array's disks %s not given", v->item[i].missing, v->item[i].missing > 1 ? "are" : "is"),
+				     "give all with --disk; otherwise the array comes up without, until they are added to it again (mdadm --add)");
+}
+
 void rule_storage(struct planner *p)
 {
 	const struct facts *f = p->facts;
 
+	tell_incomplete(p);
 	if (!*f->donor.chosen.release)
 		return;
 	name_subvolume(p);

@@ -42,6 +42,20 @@ json_t *json_space(struct json_writer *w, const struct fs_space *s)
 	return object;
 }
 
+static json_t *mounts(struct json_writer *w, const struct facts *f)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < f->mounts; i++) {
+		json_t *object = json_object();
+
+		json_put_text(w, object, "path", f->mount[i].path);
+		json_put_number(w, object, "volume", f->mount[i].number);
+		json_add(w, array, object);
+	}
+	return array;
+}
+
 json_t *json_source(struct json_writer *w, const struct facts *f)
 {
 	json_t *object = json_object();
@@ -55,6 +69,7 @@ json_t *json_source(struct json_writer *w, const struct facts *f)
 	json_put_number(w, object, "root", f->root_number);
 	json_put_number(w, object, "boot", f->boot_number);
 	json_put_text(w, object, "root_subvolume", f->root_subvolume);
+	json_put(w, object, "mounts", mounts(w, f));
 	json_put_list(w, object, "not_read", &f->unmounted);
 	return object;
 }

@@ -71,9 +71,11 @@ static void append_root(struct buf *b, const struct facts *f)
 	append_field(b, "features", features.data);
 	text_line(b, "  %-12s %s, %s free; blocks of %u bytes%s", "size", total.data, free_space.data, (unsigned)f->space.block_size,
 		  inodes.len ? inodes.data : "");
-	if (f->boot_number != f->root_number) {
-		volume_describe(f->boot_volume, place, sizeof(place));
-		text_line(b, "  %-12s %s, UUID=%s", "/boot", place, or_empty(f->boot_uuid));
+	for (size_t i = 1; i < f->mounts; i++) {
+		const struct volume *v = volumes_number(&f->volumes, f->mount[i].number);
+
+		volume_describe(v, place, sizeof(place));
+		text_line(b, "  %-12s %s, %s UUID=%s", f->mount[i].path, place, v->content, v->uuid);
 	}
 	for (size_t i = 0; i < f->unmounted.len; i++)
 		append_field(b, "not read", f->unmounted.item[i]);

@@ -28,6 +28,7 @@ struct volume {
 	char device[128];     /* what the guest calls it, in layers or on a further disk: "/dev/vg0/root", "/dev/md0", "/dev/xvdb1"; else "" */
 	char mapped[128];     /* what libguestfs' appliance calls it, in layers */
 	char raid[16];        /* "raid1": level of the array below it, if there is one */
+	unsigned missing;     /* devices of that array that are not there */
 	char luks[40];        /* UUID of the encrypted volume below it, if there is one */
 	uint64_t off, len;    /* bytes */
 	bool active;          /* MBR boot flag, GPT legacy BIOS bootable attribute */
