@@ -176,7 +176,7 @@ static void test_drivers(void **state)
 	must(kernel_drivers_load(g->fs, BOOTIMAGE_MODULES, BOOTIMAGE_CONFIG, &k, &err), &err);
 	for (size_t t = 0; t < DRIVERS_TARGETS; t++) {
 		CLEANUP(strlist_done) struct strlist none = {0}, some = {0};
-		struct drivers_root root = {"ext4", &features, NULL};
+		struct drivers_root root = {.type = "ext4", .features = &features};
 
 		must(drivers_missing(&k, &has, t, &root, &none, &err), &err);
 		if (none.len)

@@ -25,7 +25,7 @@ static void in_layers(struct planfixture *x, unsigned layers, const char *device
 		strcpy(x->volume[1].luks, LUKS);
 	x->facts.volumes.len = 2;
 	x->facts.root_number = x->facts.boot_number = VOLUME_MAPPED;
-	x->facts.root_volume = x->facts.boot_volume = &x->volume[1];
+	x->facts.root_volume = x->facts.boot_volume = x->facts.usr_volume = &x->volume[1];
 	x->facts.donor.initramfs.holds.kind = INITRAMFS_TOOLS;
 }
 
@@ -80,6 +80,41 @@ static void test_logical_volume(void **state)
 	assert_non_null(strstr(says(&x), "no mdadm")); /* it needs both */
 	assert_non_null(strstr(planfixture_finding(&x, "storage")->advice, "--add mdraid"));
 	assert_non_null(strstr(x.plan.cmdline, "rd.auto=1"));
+	done(&x);
+}
+
+/* An initramfs mounts it with the root. */
+static void test_usr(void **state)
+{
+	struct planfixture x;
+	const struct action *a;
+
+	(void)state;
+	in_layers(&x, VOLUME_LVM | VOLUME_LUKS, "/dev/vg/usr");
+	x.volume[0] = (struct volume){.number = 1, .len = 1 << 29, .content = "ext4", .uuid = PLANFIXTURE_UUID};
+	x.volume[1].uuid[0] = 'f';
+	x.facts.root_number = x.facts.boot_number = 1;
+	x.facts.root_volume = x.facts.boot_volume = &x.volume[0];
+	x.facts.volumes.table = TABLE_MBR;
+	x.facts.boot.gap_sectors = 2047;
+	planfixture_make(&x);
+	assert_true(x.plan.blocked);
+	assert_string_equal(says(&x), "/usr is on a logical volume (/dev/vg/usr), and the initramfs has no lvm");
+	done(&x);
+
+	in_layers(&x, VOLUME_LVM | VOLUME_LUKS, "/dev/vg/usr");
+	x.facts.root_volume = x.facts.boot_volume = &x.volume[0];
+	x.volume[0].number = x.facts.root_number = x.facts.boot_number = 1;
+	x.facts.volumes.table = TABLE_MBR;
+	x.facts.boot.gap_sectors = 2047;
+	holds(&x, "sbin/lvm");
+	holds(&x, "sbin/cryptsetup");
+	holds(&x, "scripts/local-top/cryptroot");
+	planfixture_make(&x);
+	assert_string_equal(says(&x), "");
+	a = planfixture_action(&x, "storage", NULL);
+	assert_non_null(memmem(a->after, a->after_len, "luks-" LUKS " UUID=" LUKS " none luks\n", strlen("luks-" LUKS " UUID=" LUKS " none luks\n")));
+	assert_non_null(strstr(x.plan.cmdline, "root=UUID=")); /* the root itself lies in no layers */
 	done(&x);
 }
 
@@ -195,7 +230,7 @@ static void test_subvolume(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_logical_volume), cmocka_unit_test(test_incomplete_array), cmocka_unit_test(test_flat), cmocka_unit_test(test_encrypted), cmocka_unit_test(test_subvolume),
+		cmocka_unit_test(test_logical_volume), cmocka_unit_test(test_usr), cmocka_unit_test(test_incomplete_array), cmocka_unit_test(test_flat), cmocka_unit_test(test_encrypted), cmocka_unit_test(test_subvolume),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

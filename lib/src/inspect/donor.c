@@ -14,7 +14,7 @@ static const char *not_built_in(struct facts *f, struct fs *fs, const struct fac
 	CLEANUP(kernel_drivers_done) struct kernel_drivers drivers = {0};
 	CLEANUP(buf_done) struct buf names = {0};
 	CLEANUP(strlist_done) struct strlist least = {0};
-	struct drivers_root root = {f->root_type, &f->features, f->root_volume};
+	struct drivers_root root = {f->root_type, &f->features, f->root_volume, f->usr_volume};
 
 	if (kernel_drivers_load(fs, k->modules, k->config, &drivers, NULL))
 		return "what is built in cannot be read";

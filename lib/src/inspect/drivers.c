@@ -203,12 +203,18 @@ static void check_layers(const struct kernel_drivers *k, const struct initramfs 
 int drivers_missing(const struct kernel_drivers *k, const struct initramfs *initramfs, size_t target, const struct drivers_root *root,
 		    struct strlist *missing, struct p2h_error *err)
 {
+	const struct strlist unknown = {0};
+
 	for (size_t n = 0; n < sizeof(need) / sizeof(need[0]); n++)
 		if (need[n].target == target && (!need[n].if_module || kmodules_find(&k->dep, need[n].module)))
 			check_module(k, initramfs, need[n].module, need[n].config, missing);
 	if (root->volume)
 		check_layers(k, initramfs, root->volume, missing);
 	check_root_type(k, initramfs, root->type, root->features, missing);
+	if (initramfs && root->usr && root->usr != root->volume) {
+		check_layers(k, initramfs, root->usr, missing);
+		check_root_type(k, initramfs, root->usr->content, &unknown, missing);
+	}
 	return missing->failed ? error_nomem(err) : 0;
 }
 

@@ -35,6 +35,7 @@ struct drivers_root {
 	const char *type;               /* of its file system */
 	const struct strlist *features; /* likewise */
 	const struct volume *volume;    /* for its layers; NULL: none */
+	const struct volume *usr;       /* /usr, which an initramfs mounts with the root; NULL, or the same: no volume of its own */
 };
 
 /*

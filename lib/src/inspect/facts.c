@@ -78,6 +78,7 @@ static int read_disk(struct guest *guest, struct facts *f, struct p2h_error *err
 		return rc;
 	root = f->root_volume = volumes_number(&f->volumes, guest->root_number);
 	boot = f->boot_volume = volumes_number(&f->volumes, guest->boot_number);
+	f->usr_volume = volumes_number(&f->volumes, guest->usr_number);
 	f->format = arena_strdup(&f->arena, guest->disk->format ? guest->disk->format : "raw");
 	f->disk_size = guest->disk->size;
 	f->root_number = guest->root_number;

@@ -106,7 +106,7 @@ struct facts {
 	struct volumes volumes;
 	unsigned root_number, boot_number;
 	const char *root_uuid, *root_label, *root_type;
-	const struct volume *root_volume, *boot_volume; /* of `volumes` */
+	const struct volume *root_volume, *boot_volume, *usr_volume; /* of `volumes` */
 	const char *root_subvolume;  /* btrfs: from the top of its volume, "" elsewhere */
 	bool root_is_default;        /* btrfs: a mount without subvol= gives the root */
 	const char *boot_uuid;

@@ -377,6 +377,8 @@ static int mount_one(struct guest *g, const struct volume *v, const char *path, 
 		return rc;
 	}
 	strlist_add(&g->mounts, path);
+	if (!strcmp(path, "/usr"))
+		g->usr_number = v->number;
 	if (!strcmp(path, "/boot")) {
 		g->boot_number = v->number;
 		g->boot_subvolume = subvolume ? strdup(subvolume) : NULL;
@@ -496,7 +498,7 @@ static int open_root(struct guest *g, int wanted, unsigned flags, int64_t now, s
 		root_done(&found);
 		return rc;
 	}
-	g->root_number = g->boot_number = found.number;
+	g->root_number = g->boot_number = g->usr_number = found.number;
 	g->root_subvolume = found.subvolume;
 	g->root_is_default = found.is_default;
 	rc = open_volume(g, guest_root_volume(g), found.subvolume, flags & GUEST_WRITE ? FS_WRITE : 0, now, &root, err);

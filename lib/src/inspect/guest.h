@@ -14,6 +14,7 @@ struct guest {
 	struct volumes volumes;     /* empty for a directory */
 	unsigned root_number;       /* number of the volume that holds the root */
 	unsigned boot_number;       /* of the one that holds /boot; often the same */
+	unsigned usr_number;        /* of the one that holds /usr, likewise */
 	char *root_subvolume;       /* btrfs: the root's path from the top of its volume; NULL: no btrfs */
 	bool root_is_default;       /* btrfs: that subvolume is what a mount without subvol= gives */
 	char *boot_subvolume;       /* likewise of /boot, where that is a file system or subvolume of its own */

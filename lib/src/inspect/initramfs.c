@@ -300,7 +300,7 @@ static int complete(struct fs *fs, struct facts *f, const struct kernel_drivers 
 static int find_missing(struct facts *f, const struct kernel_drivers *drivers, const struct initramfs *holds, bool *ret_lacks, struct p2h_error *err)
 {
 	struct facts_initramfs *i = &f->donor.initramfs;
-	struct drivers_root root = {f->root_type, &f->features, f->root_volume};
+	struct drivers_root root = {f->root_type, &f->features, f->root_volume, f->usr_volume};
 	int rc = 0;
 
 	*ret_lacks = false;

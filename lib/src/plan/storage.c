@@ -34,7 +34,8 @@ static bool has_program(const struct initramfs *i, const struct need *n)
 	return false;
 }
 
-static void check_programs(struct planner *p, const struct volume *v)
+/* what: "the root" or "/usr". */
+static void check_programs(struct planner *p, const struct volume *v, const char *what)
 {
 	const struct facts_donor *d = &p->facts->donor;
 	bool dracut = d->initramfs.holds.kind == INITRAMFS_DRACUT;
@@ -43,7 +44,7 @@ static void check_programs(struct planner *p, const struct volume *v)
 		if (!(v->layers & need[n].layer) || (d->initramfs.read && has_program(&d->initramfs.holds, &need[n])))
 			continue;
 		planner_block(p, *d->chosen.initrd ? d->chosen.initrd : d->chosen.image,
-			      arena_printf(p->arena, "the root is on %s (%s), and the initramfs has no %s", need[n].name, v->device, need[n].program),
+			      arena_printf(p->arena, "%s is on %s (%s), and the initramfs has no %s", what, need[n].name, v->device, need[n].program),
 			      dracut ? arena_printf(p->arena, "rebuild it on the donor with dracut's module %s (dracut --no-hostonly --add %s)", need[n].dracut, need[n].dracut)
 				     : arena_printf(p->arena, "install %s on the donor and rebuild its initramfs (update-initramfs -u)", need[n].package));
 	}
@@ -66,8 +67,18 @@ static void name_root(struct planner *p, const struct volume *v)
 {
 	if (v->layers & VOLUME_LVM && !strncmp(v->device, "/dev/", 5) && strncmp(v->device, "/dev/mapper/", 12))
 		p->plan->root = mapper_name(p, v->device);
+}
+
+static void activate_all(struct planner *p)
+{
 	if (p->facts->donor.initramfs.holds.kind == INITRAMFS_DRACUT)
 		planner_replace_cmdline(p, "rd.auto", "rd.auto=1");
+}
+
+/* An initramfs mounts /usr, too (initramfs-tools from Debian 8 on; dracut's usrmount). */
+static bool has_own_usr(const struct facts *f)
+{
+	return f->usr_volume && f->usr_volume != f->root_volume && *f->donor.chosen.initrd;
 }
 
 /* The name that the guest's crypttab gives to an encrypted volume; a name of our own if it does not know it. */
@@ -92,8 +103,8 @@ static const char *encrypted_name(struct planner *p, const char *uuid)
 	return arena_printf(p->arena, "luks-%s", uuid);
 }
 
-/* Its passphrase is asked for on the console: a key file of the guest is not in the initramfs. */
-static void add_crypttab(struct planner *p, const struct volume *v)
+/* Their passphrases are asked for on the console: a key file of the guest is not in the initramfs. other: one more, or NULL. */
+static void add_crypttab(struct planner *p, const struct volume *v, const struct volume *other)
 {
 	const struct facts_initramfs *i = &p->facts->donor.initramfs;
 	struct archive a = {.p = p};
@@ -102,16 +113,28 @@ static void add_crypttab(struct planner *p, const struct volume *v)
 	if (i->holds.kind != INITRAMFS_TOOLS)
 		return;
 	if (i->sealed || !initramfs_has_member(&i->holds, "scripts/local-top/cryptroot")) {
-		planner_block(p, p->facts->donor.chosen.initrd, "the root is encrypted, and the initramfs cannot be told of it",
+		planner_block(p, p->facts->donor.chosen.initrd, "the root or /usr is encrypted, and the initramfs cannot be told of it",
 			      i->sealed ? i->sealed : "install cryptsetup-initramfs on the donor, with CRYPTSETUP=y in its conf-hook");
 		return;
 	}
 	line = arena_printf(p->arena, "%s UUID=%s none luks\n", encrypted_name(p, v->luks), v->luks);
+	if (other && line)
+		line = arena_printf(p->arena, "%s%s UUID=%s none luks\n", line, encrypted_name(p, other->luks), other->luks);
 	if (!line)
 		return;
-	archive_file(&a, TOOLS_CRYPTTAB, line, strlen(line), "the encrypted volume that holds the root");
-	archive_append(&a, "names the guest's encrypted volume");
+	archive_file(&a, TOOLS_CRYPTTAB, line, strlen(line), "the encrypted volumes that are needed at the start");
+	archive_append(&a, "names the guest's encrypted volumes");
 	archive_done(&a);
+}
+
+static void add_crypttabs(struct planner *p, const struct volume *root, const struct volume *usr)
+{
+	const struct volume *first = root->layers & VOLUME_LUKS ? root : NULL;
+
+	if (usr && usr->layers & VOLUME_LUKS && (!first || strcmp(usr->luks, first->luks)))
+		add_crypttab(p, usr, first);
+	else if (first)
+		add_crypttab(p, first, NULL);
 }
 
 static void name_subvolume(struct planner *p)
@@ -150,16 +173,18 @@ static void tell_incomplete(struct planner *p)
 void rule_storage(struct planner *p)
 {
 	const struct facts *f = p->facts;
+	const struct volume *usr = has_own_usr(f) ? f->usr_volume : NULL;
 
 	tell_incomplete(p);
 	if (!*f->donor.chosen.release)
 		return;
 	name_subvolume(p);
 	check_boot(p, f->boot_volume);
-	if (!f->root_volume->layers)
-		return;
-	check_programs(p, f->root_volume);
+	check_programs(p, f->root_volume, "the root");
 	name_root(p, f->root_volume);
-	if (f->root_volume->layers & VOLUME_LUKS)
-		add_crypttab(p, f->root_volume);
+	if (usr)
+		check_programs(p, usr, "/usr");
+	if (f->root_volume->layers || (usr && usr->layers))
+		activate_all(p);
+	add_crypttabs(p, f->root_volume, usr);
 }

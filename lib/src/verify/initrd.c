@@ -275,6 +275,15 @@ static bool ext4_serves(const struct verify *v, const char *type)
 	return kernel_config(v, "EXT4_USE_FOR_EXT2") == 'y';
 }
 
+/* The file system's own driver, or the newer one that serves it, too. */
+static bool driver_is_one_of(const struct verify *v, const char *type)
+{
+	char why[160];
+
+	return driver_ready(v, type, why, sizeof why) ||
+	       ((!strcmp(type, "ext2") || !strcmp(type, "ext3")) && ext4_serves(v, type) && driver_ready(v, "ext4", why, sizeof why));
+}
+
 static void judge_root_driver(struct judgement *j)
 {
 	struct verify *v = j->v;
@@ -294,7 +303,7 @@ static void judge_root_driver(struct judgement *j)
 }
 
 /* What puts the root together before it is mounted: modules, and programs of these names. */
-static void judge_layers(struct judgement *j)
+static void judge_layers(struct judgement *j, const struct volume *volume)
 {
 	static const struct {
 		unsigned layer;
@@ -307,15 +316,28 @@ static void judge_layers(struct judgement *j)
 	struct verify *v = j->v;
 
 	for (size_t i = 0; i < sizeof layer / sizeof *layer; i++) {
-		if (!(v->root->layers & layer[i].layer))
+		if (!(volume->layers & layer[i].layer))
 			continue;
 		if (layer[i].module)
 			judge_driver(j, layer[i].module, layer[i].what);
 		if (!strlist_has(&v->initrd_programs, layer[i].program) && !(layer[i].other && strlist_has(&v->initrd_programs, layer[i].other)))
 			judge(j, VERIFY_FAIL, "the initramfs has no %s, which %s needs", layer[i].program, layer[i].what);
 	}
-	if (!strncmp(v->root->raid, "raid", 4))
-		judge_driver(j, strchr("456", v->root->raid[4]) && !v->root->raid[5] ? "raid456" : v->root->raid, "the array");
+	if (!strncmp(volume->raid, "raid", 4))
+		judge_driver(j, strchr("456", volume->raid[4]) && !volume->raid[5] ? "raid456" : volume->raid, "the array");
+}
+
+/* An initramfs mounts /usr before init starts; without one the system itself does. */
+static void judge_usr(struct judgement *j)
+{
+	struct verify *v = j->v;
+	const struct volume *usr = volumes_number(&v->volumes, v->guest->usr_number);
+
+	if (!v->initrd_given || !usr || usr == v->root)
+		return;
+	judge_layers(j, usr);
+	if (!driver_is_one_of(v, usr->content))
+		judge(j, VERIFY_FAIL, "the initramfs has no %s, which /usr needs", usr->content);
 }
 
 void step_initramfs_drivers(struct verify *v)
@@ -335,7 +357,8 @@ void step_initramfs_drivers(struct verify *v)
 		judge_driver(&j, "virtio_blk", "kvm");
 		judge_driver(&j, "virtio_pci", "kvm");
 	}
-	judge_layers(&j);
+	judge_layers(&j, v->root);
 	judge_root_driver(&j);
+	judge_usr(&j);
 	judgement_add(&j, "initramfs-drivers", what);
 }

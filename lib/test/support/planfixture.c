@@ -24,7 +24,7 @@ void planfixture_init(struct planfixture *x)
 	f->format = "raw";
 	f->disk_size = 1 << 30;
 	f->volumes = (struct volumes){.item = x->volume, .len = 1, .sector_size = 512};
-	f->root_volume = f->boot_volume = x->volume;
+	f->root_volume = f->boot_volume = f->usr_volume = x->volume;
 	f->root_subvolume = "";
 	f->root_uuid = f->boot_uuid = PLANFIXTURE_UUID;
 	f->root_label = "rootfs";
