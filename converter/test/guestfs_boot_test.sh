@@ -70,6 +70,14 @@ rm -f "$work/volume.raw"
 check "it boots" boot "$work/hvm.raw" --bus nvme --timeout 600 --expect "^P2H root=/dev/nvme0n1p1 cmdline-root=UUID=$uuid\$" \
 	--expect '^P2H mount: /dev/nvme0n1p1 / xfs rw' --expect '^P2H net=10\.0\.2\.15$' --expect '^P2H modprobe=ok'
 
+# --- in place, and back
+cp --sparse=always "$guest" "$work/place.raw"
+check "converts in place" "$PV2HVM" convert "$work/place.raw" --donor "$ext_donor" --target nitro,kvm --in-place
+check "that was a conversion" test "$sum_guest" != "$(sum "$work/place.raw")"
+check "undo" "$PV2HVM" undo "$work/place.raw"
+equal "every byte is back" "$sum_guest" "$(sum "$work/place.raw")"
+rm "$work/place.raw"
+
 # --- what is refused
 status=0
 "$PV2HVM" convert "$guest" --donor "$ext_donor" -o "$work/refused.raw" --engine ext >"$work/out" 2>"$work/err" || status=$?
