@@ -316,7 +316,7 @@ static int explain_no_root(const struct guest *g, int wanted, struct p2h_error *
 	if (wanted >= 0)
 		return error_set(err, P2H_NOTFOUND, "%s: no Linux root file system on --root %d", g->disk->name, wanted);
 	return error_set(err, P2H_NOTFOUND, "%s: no Linux root file system found inside (%s)", g->disk->name,
-			 g->layers_known                     ? "neither in a partition nor in a volume group or array of these disks alone"
+			 g->layers_known                     ? "neither in a partition nor in a volume group or array that these disks make up: give further ones with --disk"
 			 : g->volumes.table != TABLE_NONE    ? "no partition has /etc and /sbin/init"
 			 : g->volumes.item[0].content[0]     ? "no /etc and /sbin/init in its file system"
 							     : "no partition table and no file system signature");
