@@ -55,7 +55,7 @@ static struct appliance_place place_of(const struct guest *g, const struct volum
 	const struct disk *d = volume_disk(g->disk, v);
 	bool shifted = v->off == d->drive_off && d->drive_off; /* the drive begins with this partition */
 
-	return (struct appliance_place){.number = shifted ? 0 : v->number % 1000, .device = v->mapped, .subvolume = subvolume};
+	return (struct appliance_place){.number = shifted ? 0 : volume_partition(v), .device = v->mapped, .subvolume = subvolume};
 }
 
 static int open_slice(struct guest *g, const struct volume *v, unsigned flags, int64_t now, struct fs **ret, struct p2h_error *err)

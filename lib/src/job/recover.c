@@ -71,7 +71,7 @@ static int recover_volume(struct job_disk *d, const struct volume *v, unsigned f
 static int recover_source(struct p2h_job *job, size_t i, const struct volume *v, struct p2h_error *err)
 {
 	struct job_disk *d = &job->disk[i];
-	unsigned number = i ? VOLUME_FURTHER + 1000 * (unsigned)(i - 1) + v->number : v->number;
+	unsigned number = volume_number_on((unsigned)i, v->number);
 	unsigned flags = !job->options.repair ? 0 : job->options.no_check ? FS_RECOVER_REPAIR : FS_RECOVER_REPAIR | FS_RECOVER_CHECK;
 	struct fs_recovery r;
 	int rc = recover_volume(d, v, flags, &r, err);

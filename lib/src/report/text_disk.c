@@ -25,8 +25,8 @@ static void append_volume(struct buf *b, const struct volume *v)
 	if (volume_is_mapped(v)) {
 		buf_printf(&what, "%s  (", v->device);
 	} else {
-		if (v->number % 1000)
-			buf_printf(&what, "partition %u", v->number % 1000);
+		if (volume_partition(v))
+			buf_printf(&what, "partition %u", volume_partition(v));
 		else
 			buf_puts(&what, "whole disk");
 		buf_printf(&what, "  sectors %llu-%llu (", (unsigned long long)first,

@@ -129,7 +129,7 @@ static const struct volume *volume_of(const struct verify *v, const char *grub_d
 	if (comma && sscanf(comma, ",msdos%5u", &number) != 1 && sscanf(comma, ",gpt%5u", &number) != 1 &&
 	    sscanf(comma, ",%5u", &number) != 1)
 		return NULL;
-	return volumes_number(&v->volumes, disk ? VOLUME_FURTHER + 1000 * (disk - 1) + number : number);
+	return volumes_number(&v->volumes, volume_number_on(disk, number));
 }
 
 /* search --file: the first volume that has it. */

@@ -275,25 +275,20 @@ static bool ext4_serves(const struct verify *v, const char *type)
 	return kernel_config(v, "EXT4_USE_FOR_EXT2") == 'y';
 }
 
-/* The file system's own driver, or the newer one that serves it, too. */
-static bool driver_is_one_of(const struct verify *v, const char *type)
+/* The file system's own driver, or the newer one that serves it where that one is not there. */
+static const char *serving_driver(const struct verify *v, const char *type)
 {
 	char why[160];
 
-	return driver_ready(v, type, why, sizeof why) ||
-	       ((!strcmp(type, "ext2") || !strcmp(type, "ext3")) && ext4_serves(v, type) && driver_ready(v, "ext4", why, sizeof why));
+	return (!strcmp(type, "ext2") || !strcmp(type, "ext3")) && !driver_ready(v, type, why, sizeof why) && ext4_serves(v, type) ? "ext4" : type;
 }
 
 static void judge_root_driver(struct judgement *j)
 {
 	struct verify *v = j->v;
 	const struct fs_info *info = fs_info(v->guest->fs);
-	const char *type = *v->root->content ? v->root->content : info->type;
-	char why[160];
+	const char *type = serving_driver(v, *v->root->content ? v->root->content : info->type);
 
-	if ((!strcmp(type, "ext2") || !strcmp(type, "ext3")) && !driver_ready(v, type, why, sizeof why) &&
-	    ext4_serves(v, type))
-		type = "ext4";
 	judge_driver(j, type, "the root file system");
 	/* Loaded by a soft dependency, which modules.dep does not show. */
 	if (!strcmp(type, "ext4") && strlist_has(&info->features, "metadata_csum") && v->dep_ok &&
@@ -332,11 +327,12 @@ static void judge_usr(struct judgement *j)
 {
 	struct verify *v = j->v;
 	const struct volume *usr = volumes_number(&v->volumes, v->guest->usr_number);
+	char why[160];
 
 	if (!v->initrd_given || !usr || usr == v->root)
 		return;
 	judge_layers(j, usr);
-	if (!driver_is_one_of(v, usr->content))
+	if (!driver_ready(v, serving_driver(v, usr->content), why, sizeof why))
 		judge(j, VERIFY_FAIL, "the initramfs has no %s, which /usr needs", usr->content);
 }
 

@@ -78,6 +78,18 @@ static int probe_disk(struct disk *d, struct volumes *ret, struct p2h_error *err
 	return 0;
 }
 
+#define NUMBERS 1000u /* of each further disk, from VOLUME_FURTHER on */
+
+unsigned volume_number_on(unsigned disk, unsigned partition)
+{
+	return disk ? VOLUME_FURTHER + NUMBERS * (disk - 1) + partition : partition;
+}
+
+unsigned volume_partition(const struct volume *v)
+{
+	return v->number % NUMBERS;
+}
+
 /* What a further disk holds, behind what is there already. */
 static int add_further(struct volumes *all, struct disk *d, unsigned disk, struct p2h_error *err)
 {
@@ -101,7 +113,7 @@ static int add_further(struct volumes *all, struct disk *d, unsigned disk, struc
 			snprintf(v->device, sizeof(v->device), "%.100s%s%u", d->device, between, v->number);
 		else
 			snprintf(v->device, sizeof(v->device), "%.100s", d->device);
-		v->number += VOLUME_FURTHER + 1000 * (disk - 1);
+		v->number = volume_number_on(disk, v->number);
 	}
 	return 0;
 }

@@ -67,6 +67,10 @@ bool volume_is_layer(const struct volume *v);
 const struct volume *volumes_number(const struct volumes *v, unsigned number); /* NULL: there is none */
 int volumes_copy(const struct volumes *from, struct volumes *ret, struct p2h_error *err);
 
+/* The number of a partition (0: the whole) of the machine's disk with that index; and what it is on its own disk. */
+unsigned volume_number_on(unsigned disk, unsigned partition);
+unsigned volume_partition(const struct volume *v);
+
 /* The disk with that index, of a machine whose first disk is d. */
 struct disk *volume_disk(struct disk *d, const struct volume *v);
 /* The volume as a disk of its own (whole disk: a slice of everything); not for one in layers. d: the machine's first. */
