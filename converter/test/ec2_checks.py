@@ -15,11 +15,12 @@ import tempfile
 import time
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+TOP = os.environ["PV2HVM_SOURCE_DIR"]
+sys.path[:0] = [os.path.dirname(os.path.realpath(__file__)), TOP + "/scripts/ec2"]
+import device  # noqa: E402
 import ec2_aws  # noqa: E402
 import ec2_cloud  # noqa: E402
 
-TOP = os.environ["PV2HVM_SOURCE_DIR"]
 POLICY = json.load(open(TOP + "/docs/ec2-policy.json"))
 checks = failures = 0
 seen = set()  # operations that were asked for
@@ -353,6 +354,34 @@ def errors(guest, donor):
         test.clean("no device")
 
 
+def devices(*_):
+    """Which device a volume is, in the sysfs of a Nitro helper and of a Xen one."""
+    with tempfile.TemporaryDirectory() as root:
+        def attribute(name, value):
+            path = "%s/sys/block/%s" % (root, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w") as file:
+                file.write(value + "\n")
+        device.ROOT = root
+        attribute("nvme0n1/device/serial", "vol0aaaaaaaaaaaaaaaa")
+        attribute("nvme2n1/device/serial", "vol0bbbbbbbbbbbbbbbb")
+        attribute("xvda/device/nodename", "device/vbd/51712")
+        attribute("xvdj/device/nodename", "device/vbd/2128")  # sdf, as RHEL 6 calls it
+        attribute("xvdg/device/nodename", "device/vbd/51808")
+        attribute("xvdg1/device/nodename", "device/vbd/51809")
+        os.makedirs(root + "/dev/disk/by-id")
+        os.symlink("../../nvme0n1", root + device.BY_ID + "vol0cccccccccccccccc")
+        for what, volume, name, found in (("NVMe by its serial number", "vol-0bbbbbbbbbbbbbbbb", "/dev/sdk", {"nvme2n1"}),
+                                          ("Xen by its number, whatever its name", "vol-0dddddddddddddddd", "/dev/sdf", {"xvdj"}),
+                                          ("Xen, xvd", "vol-0dddddddddddddddd", "/dev/sdg", {"xvdg"}),
+                                          ("not there", "vol-0dddddddddddddddd", "/dev/sdh", set()),
+                                          ("a link that is of another volume", "vol-0cccccccccccccccc", "/dev/sdh", set())):
+            check("device: " + what, device.candidates(volume, name) == found, device.candidates(volume, name))
+        device.ROOT = ""
+    check("device: /'s disk is in use", device.below(os.path.basename(os.path.realpath("/sys/dev/block/%d:%d" % (
+        os.major(os.stat("/").st_dev), os.minor(os.stat("/").st_dev))))) <= device.in_use() or os.major(os.stat("/").st_dev) == 0)
+
+
 def policy(*_):
     """Every call that was made is in the policy, and the policy has nothing else. (The cloud enforced it, too.)"""
     in_policy = {action for statement in POLICY["Statement"]
@@ -370,7 +399,7 @@ def main():
     quick = tempfile.mkdtemp(prefix="pv2hvm-aws-")
     server = ec2_aws.serve(quick)
     try:
-        for part in (whole, kinds, plans, errors, policy):
+        for part in (devices, whole, kinds, plans, errors, policy):
             if not sys.argv[3:] or part.__name__ in sys.argv[3:]:
                 part(guest, donor)
     finally:

@@ -9,7 +9,6 @@ import base64
 import fnmatch
 import http.server
 import itertools
-import json
 import os
 import re
 import signal

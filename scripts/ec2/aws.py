@@ -107,6 +107,8 @@ class Aws:
         match = re.search(r"An error occurred \(([^)]+)\) when calling the \S+ operation(?: \([^)]*\))?: (.*)", said, re.S)
         if match:
             raise AwsError(match.group(1), operation, " ".join(match.group(2).split()))
+        if "--no-cli-pager" in said:
+            raise Failure("the AWS CLI here is version 1: install version 2")
         line = " ".join(said.split()) or "the AWS CLI ended with status %d" % done.returncode
         if re.search(r"[Uu]nable to locate credentials|[Tt]oken has expired|session.*expired|configure credentials", line):
             raise AwsError("NoCredentials", operation, line)

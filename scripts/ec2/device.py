@@ -1,6 +1,6 @@
 """Which block device of this machine an attached volume is. By what the volume itself says, never by the order of names.
 
-NVMe (Nitro): the controller's serial number is the volume's id without its dash, in /sys/class/nvme/*/serial, and udev makes
+NVMe (Nitro): the controller's serial number is the volume's id without its dash, in /sys/block/*/device/serial, and udev makes
 /dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_volID of it (AWS, "Identify the EBS device").
 Xen: the virtual device's number (/sys/block/*/device/nodename, "device/vbd/NUMBER") is what the toolstack made of the name that
 the volume was attached as (Xen, docs/man/xen-vbd-interface.7): 202 << 8 | letter << 4 for xvd, 8 << 8 for sd, 1 << 28 | letter << 8
@@ -13,12 +13,13 @@ import time
 
 from aws import Failure
 
+ROOT = ""  # of sysfs and /dev; tests have their own
 BY_ID = "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_"
 
 
 def read(path):
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with open(ROOT + path, encoding="utf-8", errors="replace") as file:
             return file.read().strip()
     except OSError:
         return ""
@@ -39,15 +40,18 @@ def vbd_letter(number):
     return chr(ord("a") + disk) if partition == 0 and disk < 26 else None
 
 
+def blocks(attribute):
+    """Names of the block devices whose device has an attribute."""
+    return [path.split("/")[-3] for path in glob.glob(ROOT + "/sys/block/*/device/" + attribute)]
+
+
 def candidates(volume, attached_as):
     """Names below /dev that are this volume."""
     found = set()
-    for controller in glob.glob("/sys/class/nvme/nvme*"):
-        if serial_matches(read(controller + "/serial"), volume):
-            found.update(name for name in os.listdir(controller) if re.match(r"nvme\d+n\d+$", name))
-            found.update(os.path.basename(path) for path in glob.glob("/sys/block/nvme*n*")
-                         if os.path.realpath(path + "/device") == os.path.realpath(controller))
-    link = BY_ID + volume.replace("-", "")
+    for name in blocks("serial"):
+        if serial_matches(read("/sys/block/%s/device/serial" % name), volume):
+            found.add(name)
+    link = ROOT + BY_ID + volume.replace("-", "")
     if os.path.exists(link):
         name = os.path.basename(os.path.realpath(link))
         serial = read("/sys/block/%s/device/serial" % name)
@@ -55,10 +59,10 @@ def candidates(volume, attached_as):
         if not serial or serial_matches(serial, volume):
             found.add(name)
     letter = re.match(r"/dev/(?:sd|xvd)([a-z])$", attached_as).group(1)
-    for path in glob.glob("/sys/block/*/device/nodename"):
-        number = re.match(r"device/vbd/(\d+)$", read(path))
+    for name in blocks("nodename"):
+        number = re.match(r"device/vbd/(\d+)$", read("/sys/block/%s/device/nodename" % name))
         if number and vbd_letter(int(number.group(1))) == letter:
-            found.add(path.split("/")[3])
+            found.add(name)
     return found
 
 
@@ -73,16 +77,14 @@ def below(name):
 
 def in_use():
     """The whole disks that this machine mounts from or swaps to."""
-    used = set()
+    names = set()
     for line in read("/proc/self/mountinfo").splitlines():
         real = os.path.realpath("/sys/dev/block/" + line.split()[2])
-        if os.path.exists(real) and real.startswith("/sys/devices/"):
-            used |= below(os.path.basename(real))
-    for line in read("/proc/swaps").splitlines()[1:]:
-        name = os.path.basename(os.path.realpath(line.split()[0]))
-        if os.path.exists("/sys/class/block/" + name):
-            used |= below(name)
-    return used
+        # btrfs has numbers of its own; its line names the device
+        names.update((os.path.basename(real), line.split(" - ")[-1].split()[1]))
+    names.update(line.split()[0] for line in read("/proc/swaps").splitlines()[1:])
+    names = {os.path.basename(os.path.realpath(name) if name.startswith("/") else name) for name in names}
+    return set().union(*(below(name) for name in names if os.path.exists("/sys/class/block/" + name)))
 
 
 def find(volume, attached_as, size, patience):
