@@ -168,6 +168,6 @@ const struct command command_convert = {
 };
 
 const struct command command_inspect = {
-	"inspect", "IMAGE [--json]", "show what is in an image: layout, distribution, kernels, boot loader",
+	"inspect", "IMAGE [--disk FILE]... [--json]", "show what is in an image: layout, distribution, kernels, boot loader",
 	"xIcrtRKepjqv", 1, 1, run_inspect,
 };

@@ -44,12 +44,12 @@ static int run_rules(struct cli *c)
 }
 
 const struct command command_verify = {
-	"verify", "IMAGE [--target LIST] [--json]", "would this image boot as HVM? every step of the BIOS path, pass or fail",
+	"verify", "IMAGE [--disk FILE]... [--target LIST] [--json]", "would this image boot as HVM? every step of the BIOS path, pass or fail",
 	"xIteRKjqpv", 1, 1, run_verify,
 };
 
 const struct command command_undo = {
-	"undo", "IMAGE [--undo-file FILE]", "put an in-place conversion back, byte for byte", "xIufqp", 1, 1, run_undo,
+	"undo", "IMAGE [--disk FILE]... [--undo-file FILE]", "put an in-place conversion back, byte for byte", "xIufqp", 1, 1, run_undo,
 };
 
 const struct command command_rules = {
