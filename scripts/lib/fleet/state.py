@@ -47,6 +47,16 @@ class Signals:
             raise Interrupted()
 
 
+@contextlib.contextmanager
+def naming(path):
+    """Errors of a write do not say where."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or path
+        raise
+
+
 def flush_directory(path):
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -71,7 +81,7 @@ def flush_file(path):
 
 def store(path, data):
     new = path + ".new"
-    with open(new, "w", encoding="utf-8") as file:
+    with naming(path), open(new, "w", encoding="utf-8") as file:
         json.dump(data, file, indent=1, sort_keys=True)
         file.write("\n")
         file.flush()
@@ -120,8 +130,9 @@ class Task:
         self.lock_fd = os.open(self.path(self.verb + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             self.wait_for_lock()
-            os.ftruncate(self.lock_fd, 0)
-            os.pwrite(self.lock_fd, ("%s, process %d\n" % (socket.gethostname(), os.getpid())).encode(), 0)
+            with naming(self.path(self.verb + ".lock")):
+                os.ftruncate(self.lock_fd, 0)
+                os.pwrite(self.lock_fd, ("%s, process %d\n" % (socket.gethostname(), os.getpid())).encode(), 0)
             yield
         finally:
             os.close(self.lock_fd)
@@ -166,8 +177,9 @@ class Task:
         text = " ".join([now(), event] + detail.splitlines()[:1])
         fd = os.open(self.path("history"), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         try:
-            os.write(fd, (text + "\n").encode("utf-8", "replace"))
-            os.fsync(fd)
+            with naming(self.path("history")):
+                os.write(fd, (text + "\n").encode("utf-8", "replace"))
+                os.fsync(fd)
         finally:
             os.close(fd)
 
@@ -180,7 +192,7 @@ class Task:
         """(exit status, the last line that says why) of a program; what it says goes to the log."""
         Signals.check()
         log = self.path(self.verb + ".log")
-        with open(log, "ab") as file:
+        with naming(log), open(log, "ab") as file:
             start = file.tell()
             file.write(("# %s %s\n" % (now(), " ".join(without_keys(argv)))).encode("utf-8", "replace"))
             file.flush()
