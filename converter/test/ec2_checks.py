@@ -16,7 +16,7 @@ import time
 
 sys.dont_write_bytecode = True
 TOP = os.environ["PV2HVM_SOURCE_DIR"]
-sys.path[:0] = [os.path.dirname(os.path.realpath(__file__)), TOP + "/scripts/ec2"]
+sys.path[:0] = [os.path.dirname(os.path.realpath(__file__)), TOP + "/scripts/lib/ec2"]
 import device  # noqa: E402
 import ec2_aws  # noqa: E402
 import ec2_cloud  # noqa: E402
@@ -93,16 +93,20 @@ class Test:
         self.cloud.add_volume(volume, machine, "/dev/sdf", delete=True)
         return machine, volume
 
-    def start(self, *words, **more):
-        environment = dict(os.environ, PATH=self.path, AWS_ACCESS_KEY_ID=more.pop("key", "TEST"), AWS_SECRET_ACCESS_KEY="secret", AWS_EC2_METADATA_DISABLED="true",
+    def environment(self, key="TEST"):
+        environment = dict(os.environ, PATH=self.path, AWS_ACCESS_KEY_ID=key, AWS_SECRET_ACCESS_KEY="secret", AWS_EC2_METADATA_DISABLED="true",
                            AWS_EC2_METADATA_SERVICE_ENDPOINT=self.url, HOME=self.work, NO_PROXY="127.0.0.1")
         environment.pop("AWS_SESSION_TOKEN", None)
+        return environment
+
+    def start(self, *words, **more):
         command = [TOP + "/scripts/ec2-convert"] + [str(word) for word in words] + [
             "--endpoint-url", self.url, "--state-dir", self.state, "--poll", "0.05", "--settle", "3"]
         if more.get("donor", True) and not any(str(word) in ("--resume", "--cleanup") for word in words):
             command += ["--donor", self.donor]
         command += ["--"] + more["words"] if "words" in more else []
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, start_new_session=True)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+                                        env=self.environment(more.get("key", "TEST")))
         return self.process
 
     def convert(self, *words, **more):
@@ -354,6 +358,38 @@ def errors(guest, donor):
         test.clean("no device")
 
 
+def fleet(guest, donor):
+    """scripts/fleet with EC2 ids: planned, converted, and not twice."""
+    with Test(guest, donor) as test:
+        manifest = os.path.join(test.work, "fleet.csv")
+        options = "--endpoint-url %s --poll 0.05 --settle 3" % test.url
+        full = test.cloud.add_file(guest, 1)
+        with open(test.work + "/random", "wb") as file:
+            file.write(os.urandom(150 << 20))
+        subprocess.run(["debugfs", "-w", "-R", "write %s/random /random" % test.work, test.cloud.file(full)], check=True, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+        with open(manifest, "w") as file:
+            file.write("name,source,options\nweb,%s,%s\nfull,%s,%s --root-only\n" % (test.source, options, full, options))
+
+        def run(*words):
+            done = subprocess.run([TOP + "/scripts/fleet"] + list(words) + ["--donor", donor], env=test.environment(), stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT)
+            return done.returncode, done.stdout.decode()
+        status, said = run("plan", manifest)
+        check("fleet plan", status == 3 and re.search(r"\bweb .*will convert", said) and re.search(r"\bfull .*refused .*space", said), said)
+        check("fleet plan: a snapshot of what will be converted is left", [identity[:4] for identity in test.cloud.left()] == ["snap"], test.cloud.left())
+        status, said = run("run", manifest, "--index", "0")
+        check("fleet run", status == 0 and len(test.images()) == 1 and test.images()[0]["id"] in said, said)
+        asked = len(test.cloud.log)
+        status, said = run("run", manifest, "--index", "0")
+        check("fleet run again: nothing to do", status == 0 and len(test.cloud.log) == asked, said)
+        status, said = run("run", manifest, "--index", "1")
+        check("fleet run: refused", status == 3 and "space" in said, said)
+        status, said = run("status", manifest)
+        check("fleet status", status == 3 and re.search(r"web +done +ami-", said) and "refused by space: 1" in said, said)
+        test.clean("fleet")
+
+
 def devices(*_):
     """Which device a volume is, in the sysfs of a Nitro helper and of a Xen one."""
     with tempfile.TemporaryDirectory() as root:
@@ -399,7 +435,7 @@ def main():
     quick = tempfile.mkdtemp(prefix="pv2hvm-aws-")
     server = ec2_aws.serve(quick)
     try:
-        for part in (devices, whole, kinds, plans, errors, policy):
+        for part in (devices, whole, kinds, plans, errors, fleet, policy):
             if not sys.argv[3:] or part.__name__ in sys.argv[3:]:
                 part(guest, donor)
     finally:

@@ -147,7 +147,7 @@ class Cloud:
         self.directory, self.policy, self.region, self.boot = directory, policy, region, boot
         self.lock = threading.RLock()
         self.things = {}  # id: {"type", "region", "tags", "file", the description ...}
-        self.numbers = itertools.count(0x1a2b3c)
+        self.numbers = itertools.count(int.from_bytes(os.urandom(5), "big") << 16)  # two clouds on one machine
         self.log = []  # (operation, region, "ok" or an error's code)
         self.pending = 0  # describes that something new stays in its first state for
         self.hidden = 0  # requests for which something new cannot be found

@@ -92,7 +92,7 @@ class Resources:
             return item["id"]
         attempt = item.get("attempt", 0)
         if operation in TOKENS:
-            token = "%s %s %s" % (self.state.run, role, attempt)
+            token = "%s %s %s %s" % (self.state.run, self.state.data["nonce"], role, attempt)
             params["ClientToken"] = hashlib.sha256(token.encode()).hexdigest()[:32]
         if tag:
             params["TagSpecifications"] = self.tags([kind, "volume"] if kind == "instance" else [kind], role)

@@ -47,8 +47,7 @@ def cleanup(resources, regions, known):
             break
         time.sleep(resources.aws.poll)
     if known and not finished:
-        state.data["items"] = {}
-        state.data["done"] = []
+        state.start_over()
         state.save(step="cleaned up")
     say("%d removed%s" % (removed, "" if kept or removed else ": nothing of %s is left in %s" % (state.run, ", ".join(regions))))
     return 0

@@ -54,7 +54,7 @@ class Flow:
         if self.state.data.get("verdict") in self.state.data["done"]:
             if self.state.data["items"]:
                 return self.give_up(self.state.data["verdict"], self.state.data["said"])
-            self.state.data["done"] = []  # nothing is left of that try: this is another one
+            self.state.start_over()
         if not done("resolved"):
             self.resolve()
         if self.facts["hvm"]:

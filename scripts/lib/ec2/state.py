@@ -15,8 +15,13 @@ class State:
         self.run = run
         self.directory = os.path.join(top, run)
         self.path = os.path.join(self.directory, "state.json")
-        self.data = {"version": VERSION, "run": run, "items": {}, "done": []}
+        self.data = {"version": VERSION, "run": run}
+        self.start_over()
         self.lock = None
+
+    def start_over(self):
+        """Nothing of the run is there any more. What it makes from now on must not be taken for what it made before."""
+        self.data.update(items={}, done=[], nonce=os.urandom(4).hex())
 
     def exists(self):
         return os.path.exists(self.path)
