@@ -153,7 +153,7 @@ def whole(guest, donor):
         cloud = test.cloud
         machine, data = test.instance()
         before = [digest(cloud.things[volume]["file"]) for volume in (test.source, data)]
-        cloud.pending, cloud.hidden = 2, 1
+        cloud.pending, cloud.hidden = 1, 1
         cloud.faults = [{"operation": "CreateVolume", "code": "RequestLimitExceeded", "times": 2},
                         {"operation": "DescribeVolumes", "code": "RequestLimitExceeded", "skip": 3},
                         {"operation": "DeleteVolume", "code": "VolumeInUse", "times": 2},
@@ -201,8 +201,8 @@ def kinds(guest, donor):
         flat = digest(test.snapshots_of(test.images()[0])[0]["file"])
         snapshot = cloud.make_snapshot(guest, cloud.region, {}, 1, False, "vol-ffffffff")
         os.truncate(cloud.file(snapshot), 1 << 30)
-        status, said = test.convert(snapshot, "--run", "b")
-        check("snapshot", status == 0 and len(test.images()) == 2, said)
+        status, said = test.convert(snapshot, "--run", "b", "--kms-key", "alias/hvm")
+        check("snapshot, with a key", status == 0 and len(test.images()) == 2 and test.snapshots_of(test.images()[1])[0]["d"]["Encrypted"], said)
         check("snapshot: the same bytes", flat == digest(test.snapshots_of(test.images()[1])[0]["file"]))
         check("snapshot: the source is still there", snapshot in cloud.things)
         donor_snapshot = cloud.make_snapshot(donor, cloud.region, {}, 2, False, "vol-ffffffff")
@@ -228,9 +228,11 @@ def kinds(guest, donor):
         check("another region: encrypted there", test.snapshots_of(test.images("us-west-2")[0])[0]["d"]["Encrypted"])
         check("another region: the same bytes", flat == digest(test.snapshots_of(test.images("us-west-2")[0])[0]["file"]))
         test.clean("another region")
-        status, said = test.convert(test.source, "--run", "e", "--kms-key", "alias/hvm")
-        check("a key", status == 0 and test.snapshots_of(test.images()[3])[0]["d"]["Encrypted"], said)
-        test.clean("a key")
+        encrypted = cloud.add_file(guest, 1, Encrypted=True)
+        status, said = test.convert(encrypted, "--run", "e", "--to-region", "us-west-2", "--target", "xen-hvm")
+        check("an encrypted source", status == 0 and test.snapshots_of(test.images("us-west-2")[1])[0]["d"]["Encrypted"], said)
+        check("without nitro: no ENA", not test.images("us-west-2")[1]["d"]["EnaSupport"])
+        test.clean("an encrypted source")
 
 
 def plans(guest, donor):
@@ -329,6 +331,12 @@ def errors(guest, donor):
         check("cleanup again", got == 0 and "nothing of w is left" in said, said)
         got, said = test.convert("--resume", "w")
         check("a run that was cleaned up", got == 1 and "cleaned up" in said, said)
+        cloud.faults = [{"operation": "CreateTags", "code": "UnauthorizedOperation"}]
+        got, said = test.convert(test.source, "--run", "x")
+        check("broken off when the image was there", got == 1 and "ec2:CreateTags" in said and len(test.images()) == 2, said)
+        got, said = test.convert("--cleanup", "x")
+        check("cleanup takes the image away", got == 0 and len(test.images()) == 1, said)
+        test.clean("cleanup with an image")
         cloud.broken_snapshots = 2
         got, said = test.convert(test.source, "--run", "v")
         check("snapshots that fail twice", got == 1 and "Given key ID is not accessible" in said and "once more" in said, said)

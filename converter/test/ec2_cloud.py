@@ -509,23 +509,27 @@ class Cloud:
 
     def do_RunInstances(self, values, region):
         image = self.get(values["ImageId"], "image", region)
-        self.may("RunInstances", region, [("instance", None), ("volume", None), ("image", image)]
-                 + [(kind, {"tags": {}, "id": "x"}) for kind in ("subnet", "network-interface", "security-group")], values)
         again = self.token(values)
         if again:
             return {"Instances": [dict(self.things[again]["d"])]}
+        self.may("RunInstances", region, [("instance", None), ("volume", None), ("image", image)]
+                 + [(kind, {"tags": {}, "id": "x"}) for kind in ("subnet", "network-interface", "security-group")], values)
         identity = self.new("instance", region, self.tags(values, "instance"))
         thing = self.things[identity]
         thing["d"] = {"InstanceId": identity, "ImageId": image["id"], "State": {"Name": "pending", "Code": 0}, "RootDeviceType": "ebs",
                       "RootDeviceName": image["d"]["RootDeviceName"], "VirtualizationType": "hvm", "InstanceType": values["InstanceType"]}
+        own = {one["DeviceName"]: one.get("Ebs", {}) for one in values.get("BlockDeviceMappings", [])}
+        if set(own) - {one["DeviceName"] for one in image["d"]["BlockDeviceMappings"]}:
+            raise Fault("InvalidBlockDeviceMapping", "not the image's devices")
         for mapping in image["d"]["BlockDeviceMappings"]:
-            snapshot = self.things.get(mapping.get("Ebs", {}).get("SnapshotId"))
+            ebs = dict(mapping.get("Ebs", {}), **own.get(mapping["DeviceName"], {}))
+            snapshot = self.things.get(ebs.get("SnapshotId"))
             if snapshot:
                 volume = self.new("volume", region, self.tags(values, "volume"))
                 self.things[volume]["file"] = self.file(volume)
                 subprocess.run(["cp", "--sparse=always", snapshot["file"], self.file(volume)], check=True)
                 self.things[volume]["d"] = {"VolumeId": volume, "Size": snapshot["d"]["VolumeSize"], "State": "in-use"}
-                self.add_volume(volume, identity, mapping["DeviceName"], mapping["Ebs"].get("DeleteOnTermination", True))
+                self.add_volume(volume, identity, mapping["DeviceName"], ebs.get("DeleteOnTermination", True))
                 if mapping["DeviceName"] == image["d"]["RootDeviceName"] and self.boot:
                     thing["console"] = self.file(identity + ".console")
                     thing["machine"] = self.boot(self.file(volume), thing["console"])

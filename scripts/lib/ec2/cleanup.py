@@ -2,7 +2,7 @@
 import time
 
 from aws import say
-from flow import sweep
+from flow import remove_undo, sweep
 
 
 def images_of(resources, region):
@@ -47,6 +47,7 @@ def cleanup(resources, regions, known):
             break
         time.sleep(resources.aws.poll)
     if known and not finished:
+        remove_undo(state)
         state.start_over()
         state.save(step="cleaned up")
     say("%d removed%s" % (removed, "" if kept or removed else ": nothing of %s is left in %s" % (state.run, ", ".join(regions))))

@@ -459,7 +459,9 @@ class Flow:
     def launch_test(self):
         """The image stays, whatever comes."""
         region = self.target_region()
-        params = {"SubnetId": self.options.subnet, "SecurityGroupIds": [self.options.security_group] if self.options.security_group else None}
+        # The image's own mappings may have its volumes stay
+        volumes = [{"DeviceName": one["DeviceName"], "Ebs": {"DeleteOnTermination": True}} for one in self.mapping() if "Ebs" in one]
+        params = {"BlockDeviceMappings": volumes, "SubnetId": self.options.subnet, "SecurityGroupIds": [self.options.security_group] if self.options.security_group else None}
         instance = self.resources.make(
             "test", "instance", "run-instances", lambda answer: answer["Instances"][0]["InstanceId"] if answer else "<instance>", region=region,
             ImageId=self.state.data["ami"], InstanceType=self.options.launch_test, Count=1,
@@ -515,6 +517,7 @@ class Flow:
         answer was lost."""
         keep = {self.final(disk) for disk in self.disks()}
         self.drop_volumes()
+        remove_undo(self.state)
         for role, item in list(self.state.data["items"].items()):
             if item.get("kind") == "snapshot" and item.get("id"):
                 ids = set(item["id"].values()) if isinstance(item["id"], dict) else {item["id"]}
@@ -536,12 +539,19 @@ class Flow:
         self.reached(verdict, verdict=verdict, said=text)
         self.start_source()
         sweep(self.resources, self.aws.region)
+        remove_undo(self.state)
         self.state.save(items={})
         if status:
             print("ec2-convert: " + text, file=sys.stderr, flush=True)
         else:
             say(text)
         return status
+
+
+def remove_undo(state):
+    """The undo journal of a volume that is gone."""
+    if os.path.exists(state.file("undo")):
+        os.unlink(state.file("undo"))
 
 
 def sweep(resources, region, keep=(), kinds=("instance", "volume", "snapshot")):
