@@ -170,7 +170,7 @@ def whole(guest, donor):
         check("every injected fault came", not cloud.faults, cloud.faults)
         check("the source's bytes are as before", before == [digest(cloud.things[volume]["file"]) for volume in (test.source, data)])
         check("the source runs again", cloud.things[machine]["d"]["State"]["Name"] in ("pending", "running"), cloud.things[machine]["d"])
-        check("stopped once and started once", (test.calls("StopInstances"), test.calls("StartInstances")) == (1, 1))
+        check("stopped and started for each of the two tries", (test.calls("StopInstances"), test.calls("StartInstances")) == (2, 2))
         image = test.images()[0]["d"]
         check("image", (image["Architecture"], image["BootMode"], image["EnaSupport"], image["RootDeviceName"], image["Name"])
               == ("x86_64", "legacy-bios", True, "/dev/sda1", "server as HVM"), image)
@@ -334,6 +334,9 @@ def errors(guest, donor):
         cloud.faults = [{"operation": "CreateTags", "code": "UnauthorizedOperation"}]
         got, said = test.convert(test.source, "--run", "x")
         check("broken off when the image was there", got == 1 and "ec2:CreateTags" in said and len(test.images()) == 2, said)
+        asked = len(cloud.log)
+        got, said = test.convert(test.source, "--run", "x", "--plan")
+        check("--plan of what is converted does nothing", got == 0 and all(one[0].startswith("Describe") for one in cloud.log[asked:]), said)
         got, said = test.convert("--cleanup", "x")
         check("cleanup takes the image away", got == 0 and len(test.images()) == 1, said)
         test.clean("cleanup with an image")

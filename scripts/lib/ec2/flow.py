@@ -51,6 +51,9 @@ class Flow:
         if done("finished"):
             say("%s is registered in %s: nothing to do" % (self.state.data["ami"], self.target_region()))
             return 0
+        if self.options.plan and done("converted"):
+            say("planned and converted before; the rest: ec2-convert --resume %s" % self.state.run)
+            return 0
         if self.state.data.get("verdict") in self.state.data["done"]:
             if self.state.data["items"]:
                 return self.give_up(self.state.data["verdict"], self.state.data["said"])
@@ -106,22 +109,24 @@ class Flow:
 
     def snapshots(self):
         missing = [disk for disk in self.disks() if not disk["snapshot"]]
-        if missing and self.options.stop_source:
-            self.stop_source()
         if missing:
-            for disk in missing:
-                disk["ours"] = True
             found = self.with_second_try("source", lambda: self.make_source(missing), lambda made: made.values())
             for disk in missing:
                 disk["snapshot"] = found[disk["volume"]]
         else:
             for disk in self.disks():
                 self.resources.wait("snapshot", disk["snapshot"], "completed", ("error",))
-        # After its point in time: a snapshot is of the moment at which it was asked for
-        self.start_source()
         self.reached("snapshots", source=self.facts)
 
     def make_source(self, disks):
+        if self.options.stop_source and not self.resources.item("source"):
+            self.stop_source()
+        made = self.ask_for_source(disks)
+        # A snapshot is of the moment at which it was asked for, however long it takes
+        self.start_source()
+        return made
+
+    def ask_for_source(self, disks):
         what = "pv2hvm %s: copy of %s" % (self.state.run, self.facts["id"])
         if len(disks) == 1:
             volume = disks[0]["volume"]
