@@ -188,14 +188,13 @@ class Flow:
 
     def attach(self):
         """A volume of each snapshot, and of the donor, with its device. Several are on their way at a time."""
-        wanted = [("volume " + disk["device"], disk["snapshot"], disk["size"], disk["type"]) for disk in self.disks()]
+        wanted = [("volume " + disk["device"], disk["snapshot"], disk["size"]) for disk in self.disks()]
         if re.match(r"(ami|snap)-", self.options.donor):
             wanted.append(("donor",) + self.donor_snapshot())
-        for role, snapshot, size, kind in wanted:
-            own = role != "donor" and self.options.kms_key and not self.options.to_region
-            self.make_volume(role, size, kind, SnapshotId=snapshot, Encrypted=True if own else None,
-                             KmsKeyId=self.options.kms_key if own else None)
-        for role, _, size, _ in wanted:
+        for role, snapshot, size in wanted:
+            key = self.key_here() if role != "donor" else None
+            self.make_volume(role, size, SnapshotId=snapshot, Encrypted=True if key else None, KmsKeyId=key)
+        for role, _, size in wanted:
             self.attach_volume(role, size)
         if self.state.done("planned") and self.state.data["layout"] == "partition":
             self.attach_second()
@@ -203,17 +202,18 @@ class Flow:
     def attach_second(self):
         """Where the file system moves by 1 MiB there has to be room for it, and volumes have whole GiB."""
         root = self.root()
-        key = self.options.kms_key if not self.options.to_region else None
-        self.make_volume("second", root["size"] + 1, root["type"], Encrypted=True if key or root["encrypted"] else None, KmsKeyId=key)
+        key = self.key_here()
+        self.make_volume("second", root["size"] + 1, Encrypted=True if key or root["encrypted"] else None, KmsKeyId=key)
         self.attach_volume("second", root["size"] + 1)
 
-    def make_volume(self, role, size, kind, **params):
-        # Never one with provisioned throughput for an hour's work
+    def key_here(self):
+        """--kms-key is of the region where the result goes."""
+        return self.options.kms_key if not self.options.to_region else None
+
+    def make_volume(self, role, size, **params):
         made = self.resources.make(role, "volume", "create-volume", lambda answer: answer["VolumeId"] if answer else "<%s>" % role,
-                                   AvailabilityZone=self.helper["zone"], Size=size, VolumeType="gp3",
-                                   **{name: value for name, value in params.items() if value is not None})
+                                   AvailabilityZone=self.helper["zone"], Size=size, VolumeType="gp3", **params)
         say("%s: %s" % (role, made))
-        return made
 
     def attach_volume(self, role, size):
         volume = self.resources.item(role)
@@ -268,18 +268,18 @@ class Flow:
         donor = self.options.donor
         if donor.startswith("ami-"):
             facts = source.resolve(self.resources, donor)
-            return facts["disks"][0]["snapshot"], facts["disks"][0]["size"], None
+            return facts["disks"][0]["snapshot"], facts["disks"][0]["size"]
         snapshot = source.the(self.resources, "snapshot", donor)
-        return snapshot["SnapshotId"], snapshot["VolumeSize"], None
+        return snapshot["SnapshotId"], snapshot["VolumeSize"]
 
     def detach(self):
         for role in ["volume " + disk["device"] for disk in self.disks()] + ["second", "donor"]:
             if self.resources.item(role):
                 self.resources.detach(self.resources.item(role))
 
-    def drop_volumes(self, keep=()):
+    def drop_volumes(self):
         for role, item in list(self.state.data["items"].items()):
-            if item.get("kind") == "volume" and role not in keep:
+            if item.get("kind") == "volume":
                 self.resources.drop(role)
 
     # ---- pv2hvm ----
@@ -387,8 +387,7 @@ class Flow:
 
     def capture(self):
         self.detach()
-        changed = [disk for disk in self.disks() if disk["root"] or disk["device"][-1] in self.state.data["changed"]
-                   or (self.options.kms_key and not self.options.to_region)]
+        changed = [disk for disk in self.disks() if disk["root"] or disk["device"][-1] in self.state.data["changed"] or self.key_here()]
         for disk in changed:
             role = "result " + disk["device"]
             volume = self.resources.item("second" if disk["root"] and self.state.data["layout"] == "partition" else "volume " + disk["device"])
@@ -466,11 +465,11 @@ class Flow:
         region = self.target_region()
         # The image's own mappings may have its volumes stay
         volumes = [{"DeviceName": one["DeviceName"], "Ebs": {"DeleteOnTermination": True}} for one in self.mapping() if "Ebs" in one]
-        params = {"BlockDeviceMappings": volumes, "SubnetId": self.options.subnet, "SecurityGroupIds": [self.options.security_group] if self.options.security_group else None}
+        groups = [self.options.security_group] if self.options.security_group else None
         instance = self.resources.make(
             "test", "instance", "run-instances", lambda answer: answer["Instances"][0]["InstanceId"] if answer else "<instance>", region=region,
             ImageId=self.state.data["ami"], InstanceType=self.options.launch_test, Count=1,
-            InstanceInitiatedShutdownBehavior="terminate", **{name: value for name, value in params.items() if value})
+            InstanceInitiatedShutdownBehavior="terminate", BlockDeviceMappings=volumes, SubnetId=self.options.subnet, SecurityGroupIds=groups)
         if self.dry:
             say("# until its console shows a login or the mounted root:")
             say(printable(self.aws.words("get-console-output", {"InstanceId": instance}, region)))
