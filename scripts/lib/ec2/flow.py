@@ -477,8 +477,9 @@ class Flow:
             return
         say("test: %s, a %s, is starting" % (instance, self.options.launch_test))
         verdict = self.watch(instance, region)
-        self.resources.drop("test")
+        # First, as the next try could not see it any more
         self.reached("tested", launch=verdict)
+        self.resources.drop("test")
         say("test: " + verdict)
 
     def console(self, instance, region, latest):
