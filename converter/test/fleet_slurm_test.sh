@@ -55,6 +55,8 @@ KillWait=10
 NodeName=node0 NodeAddr=127.0.0.1 CPUs=4 RealMemory=65536
 PartitionName=main Nodes=node0 Default=YES
 C
+# slurmd looks for cgroups on its own, and ends where nothing is mounted, unless it is told of a kind
+echo 'CgroupPlugin=cgroup/v1' >slurm/cgroup.conf
 export SLURM_CONF=$work/slurm/slurm.conf
 start_slurmd() {
 	slurmd -D -N node0 >>slurm/slurmd.log 2>&1 &
@@ -76,7 +78,8 @@ slurmctld=$!
 start_slurmd
 defer stop_slurm
 is_idle() { [ "$(sinfo -h -o %t)" = idle ]; }
-until_true is_idle || { tail -n 5 slurm/*.log; skip "no Slurm of our own can be started here"; }
+check "a Slurm of our own starts" until_true is_idle
+[ "$failures" = 0 ] || { tail -n 5 slurm/*.log; finish; }
 
 # --- the images: 24 lines, each converted with another kernel parameter
 small_donor donor
