@@ -77,7 +77,9 @@ def below(name):
 
 def in_use():
     """The whole disks that this machine mounts from or swaps to."""
-    names = set()
+    # Of the directories themselves, too: in a chroot the mount below / is not listed
+    names = {os.path.basename(os.path.realpath("/sys/dev/block/%d:%d" % (os.major(number), os.minor(number))))
+             for number in (os.stat(path).st_dev for path in ("/", "/boot", "/usr") if os.path.exists(path))}
     for line in read("/proc/self/mountinfo").splitlines():
         real = os.path.realpath("/sys/dev/block/" + line.split()[2])
         # btrfs has numbers of its own; its line names the device
