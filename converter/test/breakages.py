@@ -16,6 +16,8 @@ BASES = {
     "tiny": {"guest": "tiny-busybox", "layout": "partition", "offset": PART},
     "flat": {"guest": "tiny-busybox", "layout": "flat", "offset": 0},
     "systemd": {"guest": "bullseye-systemd", "layout": "partition", "offset": PART},
+    "dracut": {"guest": "tiny-busybox", "donor": "donor-dracut", "layout": "partition", "offset": PART},
+    "sysvinit": {"guest": "bullseye-sysvinit-i386", "donor": "donor-dracut", "layout": "partition", "offset": PART},
 }
 BUSES = {"kvm": "virtio", "nitro": "nvme"}
 CASES = {}
@@ -195,6 +197,14 @@ def cmdline(image, old, new):
     image.replace(MENU, old, new)
 
 
+def run_of_systemd(image):
+    """The archive that the conversion appended lies there unpacked."""
+    data, mounted = image.get(image.initrd), b" tmpfs /sysroot/run "
+    if mounted not in data:
+        raise RuntimeError("nothing is mounted on the new root's /run")
+    image.put(image.initrd, data.replace(mounted, b" tmpfs /sysroot/nur "))
+
+
 # ---- nothing, and sector 0
 
 @case(harmless=True)
@@ -210,6 +220,16 @@ def nothing_flat(_image):
 @case(base="systemd", harmless=True)
 def nothing_systemd(_image):
     """nothing is changed, a guest with systemd"""
+
+
+@case(base="dracut", harmless=True)
+def nothing_dracut(_image):
+    """nothing is changed, an initramfs with systemd before busybox"""
+
+
+@case(base="sysvinit", harmless=True)
+def nothing_sysvinit(_image):
+    """nothing is changed, an initramfs with systemd before sysvinit"""
 
 
 @case()
@@ -750,6 +770,24 @@ def mount_points_gone(image):
     for name in ("dev", "proc", "sys"):
         if name in image.names("/"):
             image.remove_tree(f"/{name}")
+
+
+@case(base="dracut")
+def run_directory_gone(image):
+    """there is no directory /run for systemd of the initramfs to move its own to"""
+    image.remove_tree("/run")
+
+
+@case(base="sysvinit")
+def run_taken_along(image):
+    """systemd of the initramfs leaves /run/systemd/system behind, and udev takes it for the running init"""
+    run_of_systemd(image)
+
+
+@case(base="dracut", harmless=True)
+def run_taken_along_busybox(image):
+    """the same, where nothing looks for it"""
+    run_of_systemd(image)
 
 
 # ---- what comes after it

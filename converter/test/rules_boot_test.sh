@@ -254,6 +254,38 @@ boot_initramfs_drivers_dracut() {
 	rm -f "$image"
 }
 
+# udev of the guest kills every other process: the network never comes up. Without the rule nothing is written, so what it appends is made to fail.
+boot_sd_booted() {
+	local donor initrd image=$work/booted.raw
+	donor=$(sample donor-dracut)
+	initrd=/boot/initrd.img-$(release_in "$donor")
+	local command=("$PV2HVM" convert "$(sample bullseye-sysvinit-i386)" --donor "$donor" -o "$image" --target kvm --layout flat)
+	nothing_without sd-booted "$image" "${command[@]}"
+	check "sd-booted: converts" "${command[@]}"
+	check "sd-booted: comes up with the rule" boot "$image" --bus virtio --timeout 600 --expect '^P2H net=10\.0\.2\.15$' \
+		--expect '^P2H mount: /dev/vda / ext3 rw$'
+	take "$image" "$initrd" "$work/initrd"
+	sed -i 's, tmpfs /sysroot/run , tmpfs /sysroot/nur ,' "$work/initrd"
+	put "$image" "$work/initrd" "$initrd" 644
+	check "sd-booted: has no network with the initramfs' own /run" boot "$image" --bus virtio --timeout 600 --marker 'P2H net=none'
+	rm -f "$image"
+}
+
+# systemd does not get out of the initramfs.
+boot_run_directory() {
+	local guest=$work/no-run.raw image=$work/run-directory.raw
+	copy tiny-busybox "$guest"
+	debugfs -w -R 'rmdir /run' "$guest" >/dev/null 2>&1
+	local command=("$PV2HVM" convert "$guest" --donor "$(sample donor-dracut)" -o "$image" --target kvm --layout flat)
+	nothing_without run-directory "$image" "${command[@]}"
+	check "run-directory: converts" "${command[@]}"
+	check "run-directory: comes up with the rule" boot "$image" --bus virtio --timeout 600
+	debugfs -w -R 'rmdir /run' "$image" >/dev/null 2>&1
+	check "run-directory: starts the initramfs again without it" boot "$image" --bus virtio --timeout 600 \
+		--marker 'Stopped initrd-switch-root.service'
+	rm -f "$guest" "$image"
+}
+
 # Half a minute is lost without the rule.
 boot_initramfs_resume() {
 	need cpio

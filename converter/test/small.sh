@@ -129,6 +129,16 @@ small_systemd() {
 	ln -sfn /lib/systemd/systemd "$1/sbin/init"
 }
 
+# small_dracut TREE [VERSION]: what tells an unpacked initramfs of dracut with that systemd, without one if there is none
+small_dracut() {
+	mkdir -p "$1/usr/lib/dracut"
+	printf 'dracut-059\n' >"$1/usr/lib/dracut/dracut-059"
+	[ -n "${2-}" ] || return 0
+	mkdir -p "$1/usr/lib/systemd"
+	printf 'systemd\n' >"$1/usr/lib/systemd/systemd"
+	printf 'shared\n' >"$1/usr/lib/systemd/libsystemd-shared-$2.so"
+}
+
 # small_other_release TREE RELEASE: gives the donor's kernel another release; its unpacked initramfs is in TREE.initramfs
 small_other_release() {
 	local tree=$1 release=$2 file

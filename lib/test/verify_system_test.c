@@ -7,8 +7,10 @@
 #include <cmocka.h>
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "parse/cpio.h"
 #include "parse/kmodindex.h"
 #include "support/verifycheck.h"
 
@@ -110,6 +112,47 @@ static void initrd_waits_dracut(struct fs *fs)
 static void initrd_waits_systemd(struct fs *fs)
 {
 	initrd(fs, BOOTIMAGE_INITRD_MEMBERS SYSTEMD_WAIT "00000000\\x2d1111\\x2d2222\\x2d3333\\x2d444444444444.device");
+}
+
+#define SYSTEMD_MEMBERS BOOTIMAGE_INITRD_MEMBERS " usr/lib/systemd/systemd"
+
+static void behind_systemd(struct fs *fs)
+{
+	initrd(fs, SYSTEMD_MEMBERS);
+}
+
+static void behind_systemd_run(struct fs *fs)
+{
+	behind_systemd(fs);
+	assert_int_equal(fs_mkdir(fs, "/run", &verify_meta, NULL), 0);
+}
+
+static void behind_systemd_udev(struct fs *fs)
+{
+	behind_systemd_run(fs);
+	edit_put(fs, "/lib/udev/udevd", "laccess(\"/run/systemd/system/\")");
+}
+
+/* What the guest's init comes to is not systemd's /run. */
+static void run_anew(struct fs *fs, const char *command)
+{
+	struct buf b = {0};
+
+	behind_systemd_udev(fs);
+	bootimage_initrd(&b, SYSTEMD_MEMBERS);
+	cpio_put(&b, "etc/systemd/system/initrd-switch-root.service.d/x.conf", S_IFREG | 0644, command, strlen(command));
+	cpio_put_end(&b);
+	edit_put_buf(fs, BOOTIMAGE_INITRD, &b);
+}
+
+static void behind_systemd_anew(struct fs *fs)
+{
+	run_anew(fs, "[Service]\nExecStartPre=-/bin/mount -t tmpfs tmpfs /sysroot/run\n");
+}
+
+static void behind_systemd_elsewhere(struct fs *fs)
+{
+	run_anew(fs, "[Service]\nExecStartPre=-/bin/mount -t tmpfs tmpfs /sysroot/tmp\n");
 }
 
 static void initrd_no_xen(struct fs *fs)
@@ -475,6 +518,11 @@ static const struct verify_row rows[] = {
 	{"dracut waits for this root", initrd_waits_here, NULL, 0, VERIFY_PASS, NULL, NULL, false},
 	{"dracut waits for another root", initrd_waits_dracut, NULL, 0, VERIFY_FAIL, "initramfs", "waits for UUID=00000000-1111", false},
 	{"systemd in dracut waits for another root", initrd_waits_systemd, NULL, 0, VERIFY_FAIL, "initramfs", "UUID=00000000-1111", false},
+	{"systemd in the initramfs, no /run", behind_systemd, NULL, 0, VERIFY_FAIL, "init", "no directory /run", false},
+	{"systemd in the initramfs, nothing asks for it", behind_systemd_run, NULL, 0, VERIFY_WARN, "init", "/run/systemd/system", false},
+	{"systemd in the initramfs, udev asks for it", behind_systemd_udev, NULL, 0, VERIFY_FAIL, "init", "/lib/udev/udevd takes it", false},
+	{"systemd in the initramfs, a new /run", behind_systemd_anew, NULL, 0, VERIFY_PASS, NULL, NULL, false},
+	{"systemd in the initramfs, a new /tmp", behind_systemd_elsewhere, NULL, 0, VERIFY_FAIL, "init", "/lib/udev/udevd takes it", false},
 	{"initramfs of another kernel", initrd_other, NULL, 0, VERIFY_FAIL, "initramfs", "5.4.0-1", false},
 	{"no initramfs, root=UUID", monolithic, NULL, 0, VERIFY_FAIL, "initramfs", "root=UUID", false},
 	{"no initramfs, nothing fills /dev", monolithic_empty_dev, NULL, 0, VERIFY_WARN, "initramfs", "/dev/console", false},

@@ -39,6 +39,8 @@ static int in_file_system(const struct apply_context *c, struct guest *g, const 
 		return apply_link(g->fs, a, c->facts->clock, err);
 	case ACTION_REMOVE:
 		return apply_remove(g->fs, a, err);
+	case ACTION_DIRECTORY:
+		return make_directories(g->fs, a->path, c->facts->clock, err);
 	case ACTION_NODE:
 		return apply_node(g->fs, a, c->facts->clock, err);
 	case ACTION_TREE:

@@ -115,7 +115,7 @@ static int look_at_action(struct unlabelled *u, const struct apply_context *c, c
 	const char *const boot[] = {k->image, k->initrd, k->config, k->system_map};
 	int rc = 0;
 
-	if (a->kind == ACTION_FILE || a->kind == ACTION_LINK || a->kind == ACTION_NODE || a->kind == ACTION_FIRMWARE)
+	if (a->kind == ACTION_FILE || a->kind == ACTION_LINK || a->kind == ACTION_DIRECTORY || a->kind == ACTION_NODE || a->kind == ACTION_FIRMWARE)
 		return look_at_all(u, a->path, err);
 	if (a->kind == ACTION_BOOT_LOADER)
 		return look_at_tree(u, "/boot/grub", err);

@@ -117,6 +117,7 @@ static void read_udev(struct fs *fs, struct facts_abi *abi)
 	const char *found;
 
 	any_exists(fs, daemon, &abi->udevd);
+	abi->udevd_booted = *abi->udevd && program_knows(fs, (const char *const[]){abi->udevd, NULL}, "/run/systemd/system");
 	abi->udevadm = any_exists(fs, udevadm, &found);
 	abi->libudev1 = any_exists(fs, library, &found);
 }

@@ -133,7 +133,7 @@ struct facts {
 	bool mount_knows_nofail;
 	bool fstab_knows_timeout;    /* x-systemd.device-timeout=, which older systemd hands on to mount, and mount to the kernel */
 	unsigned bits;               /* of /sbin/init: 32, 64, 0 unknown */
-	bool has_udev;
+	bool has_udev, has_run;      /* has_run: a directory /run */
 	struct facts_abi abi;
 	struct facts_nodes nodes[NODES_PLACES];
 	struct facts_modprobe modprobe;

@@ -39,6 +39,7 @@ struct facts_abi {
 	bool vsyscall_cut;        /* there were too many programs to look into all */
 	const char *udevd;        /* udev's daemon; "" if there is none */
 	bool udevadm;             /* udev 117 (end of 2007) or newer: before it there were udevinfo, udevtrigger and others */
+	bool udevd_booted;        /* it asks whether systemd is the running init: sd_booted(3) */
 	bool libudev1;            /* udev 183 or newer: libudev.so.1; nodes are the kernel's since 176 */
 	struct abi_call *call;    /* what programs and scripts use that kernels have given up: the first ones */
 	size_t calls;

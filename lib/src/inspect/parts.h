@@ -15,6 +15,8 @@ int read_lasting(struct fs *fs, struct facts *f, struct p2h_error *err);
 
 /* system.c: distribution, init, width of the userland. */
 int read_system(struct fs *fs, struct facts *f, struct p2h_error *err);
+/* Does one of these programs (the last is NULL) hold the word as a string? */
+bool program_knows(struct fs *fs, const char *const *path, const char *word);
 
 /* services.c: what starts at boot. */
 int read_services(struct fs *fs, struct facts *f, struct p2h_error *err);

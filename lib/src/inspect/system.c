@@ -141,8 +141,7 @@ static unsigned systemd_in_program(const struct buf *program)
 	return version;
 }
 
-/* The option is compiled into mount, libmount or busybox as a string. */
-static bool program_knows(struct fs *fs, const char *const *path, const char *word)
+bool program_knows(struct fs *fs, const char *const *path, const char *word)
 {
 	for (; *path; path++) {
 		CLEANUP(buf_done) struct buf data = {0};
@@ -210,9 +209,11 @@ int read_system(struct fs *fs, struct facts *f, struct p2h_error *err)
 		return rc;
 	if (f->init == INIT_SYSTEMD && !f->systemd_version)
 		f->systemd_version = systemd_version(fs);
+	/* The option is compiled into mount, libmount or busybox as a string. */
 	f->mount_knows_nofail = program_knows(fs, mount_programs, "nofail");
 	/* From 231 on the word is in a shared library, which has the version in its name. */
 	f->fstab_knows_timeout = f->systemd_version >= 231 || program_knows(fs, fstab_programs, "x-systemd.device-timeout");
+	f->has_run = fs_is_dir(fs, "/run");
 	f->has_udev = fs_is_dir(fs, "/etc/udev") || fs_is_dir(fs, "/lib/udev");
 	return f->arena.failed ? error_nomem(err) : 0;
 }

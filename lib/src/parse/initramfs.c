@@ -84,7 +84,8 @@ static bool is_conf(const char *path)
 		"cryptroot/crypttab", "etc/cmdline", "etc/crypttab", "etc/fstab", "etc/fstab.empty", "etc/mdadm.conf",
 		"etc/mdadm/mdadm.conf", "etc/hostname", "etc/initrd-release",
 		"etc/systemd/system/sysroot.mount", NULL};
-	static const char *const dirs[] = {"conf/conf.d/", "etc/cmdline.d/", "etc/conf.d/", "etc/modprobe.d/", "etc/modules-load.d/", NULL};
+	static const char *const dirs[] = {"conf/conf.d/", "etc/cmdline.d/", "etc/conf.d/", "etc/modprobe.d/", "etc/modules-load.d/",
+		"etc/systemd/system/initrd-switch-root.service.d/", NULL};
 
 	if (is_one_of(path, files))
 		return true;

@@ -3,11 +3,20 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "plan/planner.h"
+#include "base/cleanup.h"
+#include "plan/archive.h"
 
 static bool has_systemd(const struct planner *p)
 {
 	return p->facts->init == INIT_SYSTEMD && *p->facts->donor.chosen.release;
+}
+
+/* Does the initramfs hand over to the guest by systemd's switch_root? */
+static bool behind_systemd(const struct planner *p)
+{
+	const struct facts_donor *d = &p->facts->donor;
+
+	return *d->chosen.release && d->initramfs.read && d->initramfs.holds.systemd;
 }
 
 /*
@@ -135,7 +144,7 @@ void rule_cgroup_dracut(struct planner *p)
 	const char *evidence;
 	unsigned before;
 
-	if (!has_systemd(p) || !f->systemd_version || f->systemd_version >= KNOWS_UNIFIED || !d->initramfs.read || !d->initramfs.holds.systemd)
+	if (!has_systemd(p) || !f->systemd_version || f->systemd_version >= KNOWS_UNIFIED || !behind_systemd(p))
 		return;
 	before = initramfs_systemd(&d->initramfs.holds);
 	if (before && before < TAKES_UNIFIED)
@@ -153,6 +162,55 @@ void rule_cgroup_dracut(struct planner *p)
 	if (!before)
 		planner_tell(p, evidence, "an initramfs that mounts the unified cgroup hierarchy would freeze this guest's systemd",
 			     "systemd.unified_cgroup_hierarchy=0 is put on the command line, which systemd from 258 on does not heed");
+}
+
+/*
+ * switch_root of systemd takes /run along, with the directory by which programs tell that systemd is the running init (sd_booted(3)), unless something
+ * is mounted on the new root's already. This is done there just before it: a /run of its own, with what describes devices that stay. dracut and
+ * mkinitcpio have the programs.
+ */
+static const char run_conf[] =
+	"[Service]\n"
+	"ExecStartPre=-/bin/sh -c 'mount -t tmpfs -o mode=0755,nosuid,nodev tmpfs /sysroot/run && for i in blkid cryptsetup lvm mdadm udev; do "
+	"[ ! -e /run/$$i ] || cp -a /run/$$i /sysroot/run/; done'\n";
+
+void rule_run_directory(struct planner *p)
+{
+	if (p->facts->has_run || !behind_systemd(p))
+		return;
+	planner_tell(p, arena_printf(p->arena, "no /run; systemd in %s", p->facts->donor.chosen.initrd),
+		     "systemd moves /run to the root that it leaves the initramfs for, and cannot make the directory there", "the directory is made");
+	planner_action(p, ACTION_DIRECTORY, "/run", "systemd of the initramfs does not go on without it");
+}
+
+void rule_sd_booted(struct planner *p)
+{
+	static const char path[] = "etc/systemd/system/initrd-switch-root.service.d/pv2hvm.conf";
+	const struct facts *f = p->facts;
+	const struct facts_donor *d = &f->donor;
+	CLEANUP(archive_done) struct archive a = {.p = p};
+	const char *evidence, *text;
+
+	/* Without a /run of its own it is older than what looks there. */
+	if (f->init == INIT_SYSTEMD || !f->has_run || !behind_systemd(p) || initramfs_has_member(&d->initramfs.holds, path))
+		return;
+	if (f->abi.udevd_booted) {
+		evidence = arena_printf(p->arena, "%s; systemd in %s", f->abi.udevd, d->chosen.initrd);
+		text = "systemd of the initramfs leaves /run/systemd/system behind: udev takes it for the running init, and kills all other processes";
+	} else {
+		p->severity = SEVERITY_DEGRADED;
+		evidence = arena_printf(p->arena, "%s; systemd in %s", init_name(f->init), d->chosen.initrd);
+		text = "systemd of the initramfs leaves /run/systemd/system behind, by which programs take it for the running init";
+	}
+	if (d->initramfs.sealed) {
+		planner_block(p, evidence, text,
+			      arena_printf(p->arena, "nothing can be appended against that (%s): choose a donor whose initramfs was made by initramfs-tools",
+					   d->initramfs.sealed));
+		return;
+	}
+	planner_tell(p, evidence, text, "an archive appended to the initramfs gives the guest a /run of its own");
+	archive_file(&a, path, run_conf, sizeof(run_conf) - 1, "a new /run for the guest, with udev's data");
+	archive_append(&a, "so that nothing takes systemd for the running init");
 }
 
 /* udev's start puts a fresh tmpfs on /dev and copies into it what lies there. Of such an udev nothing is sure to be made behind it. */

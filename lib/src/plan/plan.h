@@ -16,6 +16,7 @@ enum action_kind {
 	ACTION_FILE,        /* create a file or give it new content: path, before, after, mode for a new one */
 	ACTION_LINK,        /* create a symbolic link, or replace one: path, after = target */
 	ACTION_REMOVE,      /* a file or link: path */
+	ACTION_DIRECTORY,   /* make a directory, and what is missing above it: path */
 	ACTION_NODE,        /* make a device node: path, mode, block, major, minor */
 	ACTION_TREE,        /* copy the donor's kernel files and modules */
 	ACTION_FIRMWARE,    /* copy a file of the donor: path, after = its path there, bytes */

@@ -100,6 +100,8 @@ void rule_vdso32(struct planner *p);
 void rule_systemd_min(struct planner *p);      /* init.c */
 void rule_cgroup_v1(struct planner *p);
 void rule_cgroup_dracut(struct planner *p);
+void rule_run_directory(struct planner *p);
+void rule_sd_booted(struct planner *p);
 void rule_udev_sysfs(struct planner *p);
 void rule_removed_calls(struct planner *p);    /* removed.c */
 void rule_fs_gone(struct planner *p);          /* filesystems.c */

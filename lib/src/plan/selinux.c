@@ -8,7 +8,8 @@ static bool makes_something(const struct plan *p)
 	for (size_t i = 0; i < p->actions; i++) {
 		const struct action *a = &p->action[i];
 
-		if (a->kind == ACTION_TREE || a->kind == ACTION_BOOT_LOADER || ((a->kind == ACTION_FILE || a->kind == ACTION_LINK) && !a->existed))
+		if (a->kind == ACTION_TREE || a->kind == ACTION_BOOT_LOADER || a->kind == ACTION_DIRECTORY ||
+		    ((a->kind == ACTION_FILE || a->kind == ACTION_LINK) && !a->existed))
 			return true;
 	}
 	return false;

@@ -35,6 +35,8 @@ static const char *kind_name(enum action_kind kind)
 		return "link";
 	case ACTION_REMOVE:
 		return "remove";
+	case ACTION_DIRECTORY:
+		return "directory";
 	case ACTION_NODE:
 		return "node";
 	case ACTION_TREE:
@@ -159,6 +161,7 @@ static json_t *action(struct json_writer *w, const struct facts *f, const struct
 		if (a->place != PLACE_INODE5)
 			put_sectors(w, object, a->place_off, a->place_len);
 		break;
+	case ACTION_DIRECTORY:
 	case ACTION_LABEL:
 		break;
 	}

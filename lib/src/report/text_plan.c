@@ -121,12 +121,14 @@ int text_files(struct buf *b, const struct changes *changes, struct p2h_error *e
 
 void text_nodes(struct buf *b, const struct plan *p)
 {
-	if (find_action(p, ACTION_NODE))
-		text_section(b, "Device nodes");
+	if (find_action(p, ACTION_DIRECTORY) || find_action(p, ACTION_NODE))
+		text_section(b, "Directories and device nodes");
 	for (size_t i = 0; i < p->actions; i++) {
 		const struct action *a = &p->action[i];
 
-		if (a->kind == ACTION_NODE)
+		if (a->kind == ACTION_DIRECTORY)
+			text_line(b, "  new directory %s: %s (%s)", a->path, or_empty(a->reason), a->rule);
+		else if (a->kind == ACTION_NODE)
 			text_line(b, "  new %s device %s (%u, %u), mode %04o: %s (%s)", a->block ? "block" : "character", a->path, a->major, a->minor,
 				  (unsigned)a->mode, or_empty(a->reason), a->rule);
 	}

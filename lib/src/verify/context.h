@@ -69,6 +69,8 @@ struct verify {
 	struct strlist builtin;
 
 	bool initrd_given, initrd_ok;
+	bool initrd_systemd;         /* runs systemd, which hands over to init */
+	bool initrd_new_run;         /* and gives it a /run of its own */
 	bool initrd_renames_net;     /* holds udev's rule for predictable interface names */
 	struct strlist initrd_modules; /* sorted */
 	struct strlist initrd_unlisted; /* of these, what modprobe does not find there */

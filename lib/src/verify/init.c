@@ -134,6 +134,45 @@ static void judge_mount_points(struct judgement *j)
 			judge(j, VERIFY_FAIL, "there is no directory %s to mount on", dirs[i]);
 }
 
+/* Programs ask whether systemd is the running init by looking for this directory (sd_booted(3)). */
+static bool asks_booted(struct verify *v, const char *path)
+{
+	CLEANUP(buf_done) struct buf file = {0};
+	int rc = fs_read(v->guest->fs, path, PROGRAM_LIMIT, &file, NULL);
+
+	v->nomem |= rc == P2H_NOMEM;
+	return !rc && file.len && memmem(file.data, file.len, "/run/systemd/system", strlen("/run/systemd/system"));
+}
+
+/*
+ * systemd of an initramfs moves its /run to the root that it switches to, which may be read-only, and stays where that fails. Behind it any other
+ * init finds the directory; udevd then kills whatever is in its control group, and outside of systemd that is everything.
+ */
+static void judge_handover(struct judgement *j)
+{
+	static const char *const daemons[] = {"/lib/systemd/systemd-udevd", "/usr/lib/systemd/systemd-udevd", "/lib/udev/udevd", "/usr/lib/udev/udevd",
+					      "/sbin/udevd"};
+	struct verify *v = j->v;
+	const char *killer = NULL;
+
+	if (!v->initrd_systemd)
+		return;
+	if (!fs_is_dir(v->guest->fs, "/run")) {
+		judge(j, VERIFY_FAIL, "there is no directory /run, without which systemd of the initramfs does not switch to the root");
+		return;
+	}
+	if (v->init.kind == INIT_SYSTEMD || v->initrd_new_run)
+		return;
+	for (size_t i = 0; i < sizeof daemons / sizeof *daemons && !killer; i++)
+		if (asks_booted(v, daemons[i]))
+			killer = daemons[i];
+	if (killer)
+		judge(j, VERIFY_FAIL, "systemd of the initramfs leaves /run/systemd/system behind: %s takes it for the running init, and kills all other processes",
+		      killer);
+	else
+		judge(j, VERIFY_WARN, "systemd of the initramfs leaves /run/systemd/system behind, and is not the running init");
+}
+
 /* Words that end the boot in a shell (kernel-command-line(7), initramfs-tools(7), dracut.cmdline(7)); init looks at the first three. */
 static void judge_shell(struct judgement *j)
 {
@@ -166,6 +205,7 @@ void step_init(struct verify *v)
 			judge(&j, VERIFY_FAIL, "%s is no program (ELF type %u)", v->init.real, elf->type);
 		judge_interpreter(&j);
 		judge_mount_points(&j);
+		judge_handover(&j);
 		judge_shell(&j);
 		judge(&j, VERIFY_PASS, "%s is %s (%s), %u-bit, %s", v->init.path, v->init.real, kinds[v->init.kind], elf->bits,
 		      *elf->interp ? elf->interp : "static");

@@ -44,6 +44,16 @@ static bool renames_net(const struct initramfs *i)
 	return false;
 }
 
+/* Is something mounted on the new root's /run before systemd switches to it? Then its own stays behind. */
+static bool mounts_run(const struct initramfs *i)
+{
+	for (size_t k = 0; k < i->conf_name.len && k < i->conf_text.len; k++)
+		if (strstr(i->conf_name.item[k], "/initrd-switch-root.service.d/") && strstr(i->conf_text.item[k], "mount ") &&
+		    strstr(i->conf_text.item[k], " /sysroot/run"))
+			return true;
+	return false;
+}
+
 /* "modprobe.blacklist=a,b" on the command line. */
 static bool blocked_by_cmdline(const struct verify *v, const char *module)
 {
@@ -124,6 +134,8 @@ static bool judge_file(struct judgement *j, const char *name, struct strlist *ve
 	add_all(versions, &i->versions);
 	v->nomem |= v->initrd_modules.failed || v->initrd_unlisted.failed || versions->failed;
 	*init |= i->init;
+	v->initrd_systemd |= i->systemd;
+	v->initrd_new_run |= mounts_run(i);
 	v->initrd_renames_net |= renames_net(i);
 	judge(j, VERIFY_PASS, "%s: %zu archives, %zu modules", path, i->archives, i->modules.len);
 	return true;
