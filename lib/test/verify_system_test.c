@@ -150,9 +150,19 @@ static void behind_systemd_anew(struct fs *fs)
 	run_anew(fs, "[Service]\nExecStartPre=-/bin/mount -t tmpfs tmpfs /sysroot/run\n");
 }
 
+static void behind_systemd_quoted(struct fs *fs)
+{
+	run_anew(fs, "[Service]\nExecStartPre=-/bin/sh -c 'mount -t tmpfs tmpfs /sysroot/run && cp -a /run/udev /sysroot/run/'\n");
+}
+
 static void behind_systemd_elsewhere(struct fs *fs)
 {
-	run_anew(fs, "[Service]\nExecStartPre=-/bin/mount -t tmpfs tmpfs /sysroot/tmp\n");
+	run_anew(fs, "[Service]\nExecStartPre=-/bin/sh -c 'mount -t tmpfs tmpfs /sysroot/tmp && cp -a /run/udev /sysroot/run'\n");
+}
+
+static void behind_systemd_below(struct fs *fs)
+{
+	run_anew(fs, "[Service]\nExecStartPre=-/bin/mount -t tmpfs tmpfs /sysroot/run/lock\n");
 }
 
 static void initrd_no_xen(struct fs *fs)
@@ -522,6 +532,8 @@ static const struct verify_row rows[] = {
 	{"systemd in the initramfs, nothing asks for it", behind_systemd_run, NULL, 0, VERIFY_WARN, "init", "/run/systemd/system", false},
 	{"systemd in the initramfs, udev asks for it", behind_systemd_udev, NULL, 0, VERIFY_FAIL, "init", "/lib/udev/udevd takes it", false},
 	{"systemd in the initramfs, a new /run", behind_systemd_anew, NULL, 0, VERIFY_PASS, NULL, NULL, false},
+	{"systemd in the initramfs, a new /run by a shell", behind_systemd_quoted, NULL, 0, VERIFY_PASS, NULL, NULL, false},
+	{"systemd in the initramfs, a new /run/lock", behind_systemd_below, NULL, 0, VERIFY_FAIL, "init", "/lib/udev/udevd takes it", false},
 	{"systemd in the initramfs, a new /tmp", behind_systemd_elsewhere, NULL, 0, VERIFY_FAIL, "init", "/lib/udev/udevd takes it", false},
 	{"initramfs of another kernel", initrd_other, NULL, 0, VERIFY_FAIL, "initramfs", "5.4.0-1", false},
 	{"no initramfs, root=UUID", monolithic, NULL, 0, VERIFY_FAIL, "initramfs", "root=UUID", false},

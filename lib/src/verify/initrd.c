@@ -44,12 +44,26 @@ static bool renames_net(const struct initramfs *i)
 	return false;
 }
 
-/* Is something mounted on the new root's /run before systemd switches to it? Then its own stays behind. */
+/* Does one of the commands in a unit mount something on the new root's /run? */
+static bool has_run_mount(const char *text)
+{
+	static const char place[] = " /sysroot/run";
+
+	for (const char *at = strstr(text, "mount "); at; at = strstr(at + 1, "mount ")) {
+		size_t len = strcspn(at, "&;|'\"\n");
+		const char *found = memmem(at, len, place, strlen(place));
+
+		if (found && (found + strlen(place) == at + len || found[strlen(place)] == ' '))
+			return true;
+	}
+	return false;
+}
+
+/* Before systemd switches to it, as its own stays behind then. */
 static bool mounts_run(const struct initramfs *i)
 {
 	for (size_t k = 0; k < i->conf_name.len && k < i->conf_text.len; k++)
-		if (strstr(i->conf_name.item[k], "/initrd-switch-root.service.d/") && strstr(i->conf_text.item[k], "mount ") &&
-		    strstr(i->conf_text.item[k], " /sysroot/run"))
+		if (strstr(i->conf_name.item[k], "/initrd-switch-root.service.d/") && has_run_mount(i->conf_text.item[k]))
 			return true;
 	return false;
 }
