@@ -12,10 +12,14 @@
 #define STATUS 0x15
 #define WAIT_MICROSECONDS 10000
 
-/* mov $STATUS,%al; out %al,$0xf4; hlt; jmp to the hlt: QEMU's debug port ends it with a status of its own, 2 * STATUS + 1 */
+/*
+ * mov $200000000,%ecx; dec %ecx; jnz to the dec; mov $STATUS,%al; out %al,$0xf4; hlt; jmp to the hlt: QEMU's debug port ends it with a status of its
+ * own, 2 * STATUS + 1. The loop takes a tenth of a second, half a second under TCG, and far more than KVM_PROBE_SECONDS where KVM interprets
+ * each instruction.
+ */
 static int boot_sector(void)
 {
-	static const unsigned char code[] = {0xb0, STATUS, 0xe6, 0xf4, 0xf4, 0xeb, 0xfd}, signature[] = {0x55, 0xaa};
+	static const unsigned char code[] = {0x66, 0xb9, 0x00, 0xc2, 0xeb, 0x0b, 0x66, 0x49, 0x75, 0xfc, 0xb0, STATUS, 0xe6, 0xf4, 0xf4, 0xeb, 0xfd}, signature[] = {0x55, 0xaa};
 	CLEANUP_FD int fd = memfd_create("pv2hvm-probe", MFD_CLOEXEC);
 
 	if (fd < 0 || ftruncate(fd, 1440 * 1024) || pwrite(fd, code, sizeof(code), 0) != sizeof(code) ||

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 
 /*
- * Has QEMU run a guest of four instructions, twice. /dev/kvm may be there and open, and yet QEMU abort or its guests hang (seen under nested
- * virtualisation); a hang costs KVM_PROBE_SECONDS.
+ * Has QEMU run a guest of a few instructions and a loop, twice. /dev/kvm may be there and open, and yet QEMU abort, its guests hang, or run a
+ * hundred times slower than without it (all seen under nested virtualisation); a hang costs KVM_PROBE_SECONDS.
  */
 bool kvm_works(void);
 #define KVM_PROBE_SECONDS 8
